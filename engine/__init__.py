@@ -1,0 +1,1 @@
+"""The engine: graphs, execution, caching, jobs, diffusion and the server."""

@@ -1,0 +1,1 @@
+"""Diffusion on torch alone: it knows nothing of graphs, nodes or HTTP."""
