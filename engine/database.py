@@ -1,0 +1,89 @@
+"""Opening the database: SQLite in a file by default, PostgreSQL by URL; its tables made or migrated."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, insert, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import QueuePool
+
+from engine import tables
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseError(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
+def open_database(url: str) -> Engine:
+    """An engine for ``url`` (``sqlite:///path`` or ``postgresql+psycopg://...``) whose tables are of this version."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = open_sqlite(url, parsed.database)
+    else:
+        engine = create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
+    migrate(engine)
+    return engine
+
+
+def open_sqlite(url: str, path: str | None) -> Engine:
+    if not path or path == ":memory:":
+        raise DatabaseError("The job store needs a file; a database in memory would lose the queue. Use sqlite:///path.")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, poolclass=QueuePool, pool_size=8, max_overflow=8, connect_args={"timeout": 30})
+    event.listen(engine, "connect", set_pragmas)
+    event.listen(engine, "begin", begin_immediate)
+    return engine
+
+
+def set_pragmas(connection: Any, _record: object) -> None:
+    """Write-ahead log: readers never wait for the writer. Transactions are begun by hand (``begin_immediate``)."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "cache_size=-16000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def begin_immediate(connection: Any) -> None:
+    """A transaction that may write takes the lock at its start; a reader marks itself ``reading`` and takes none."""
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def migrate(engine: Engine) -> None:
+    """Create the tables in an empty database; bring an older one up to date; refuse a newer one."""
+    with engine.begin() as connection:
+        names = set(inspect(connection).get_table_names())
+        if not names:
+            tables.metadata.create_all(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:v)"), {"v": tables.VERSION})
+            return
+        found = None
+        if "alembic_version" in names:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found == tables.VERSION:
+        return
+    if found is not None and found > tables.VERSION:
+        raise DatabaseError(f"The database is of version {found}, newer than this program's {tables.VERSION}. Update it.")
+    upgrade(engine)
+
+
+def upgrade(engine: Engine) -> None:
+    """Run the migrations that are missing."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def keep(connection: Any, name: str, value: str) -> None:
+    """Set one of the store's own marks (such as whether the queue is paused)."""
+    connection.execute(tables.marks.delete().where(tables.marks.c.name == name))
+    connection.execute(insert(tables.marks).values(name=name, value=value))

@@ -1,0 +1,368 @@
+"""Jobs: a submitted prompt is a row, committed before anyone is told its id.
+
+```
+queued -> running -> done | failed | cancelled
+   |         '-> queued (its worker died; see leases.py)
+   '-> cancelled
+```
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, Select, and_, delete, func, insert, or_, select, update
+
+from engine.database import keep
+from engine.tables import job_logs, jobs, marks
+from engine.writer import Writer
+
+Document = dict[str, Any]
+"""A JSON object."""
+
+
+class JobError(Exception):
+    """A change that the job's state does not allow, or a job that is not there."""
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINISHED = (State.DONE, State.FAILED, State.CANCELLED)
+OPEN = (State.QUEUED, State.RUNNING)
+
+
+def now() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client asks for; ``prompt`` is the API form that passed the checks."""
+
+    prompt: Document
+    targets: Sequence[str]
+    owner: str = "default"
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_id: str | None = None
+    extra: Document = field(default_factory=dict)
+    number: float | None = None
+    front: bool = False
+    priority: int = 0
+    idempotency_key: str | None = None
+    workflow_id: str | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the table; the documents stay JSON text until someone reads them."""
+
+    seq: int
+    id: str
+    owner: str
+    state: State
+    rank: int
+    number: float
+    client_id: str | None
+    workflow_id: str | None
+    title: str
+    prompt_text: str
+    extra_text: str
+    targets_text: str
+    created: int
+    started: int | None
+    finished: int | None
+    worker: str | None
+    attempts: int
+    cancel_asked: bool
+    outputs_text: str | None
+    meta_text: str | None
+    messages_text: str | None
+    error_text: str | None
+    outputs_count: int
+
+    @property
+    def priority(self) -> int:
+        return -self.rank
+
+    @property
+    def prompt(self) -> Document:
+        return load(self.prompt_text)
+
+    @property
+    def extra(self) -> Document:
+        return load(self.extra_text)
+
+    @property
+    def targets(self) -> list[str]:
+        found: list[str] = json.loads(self.targets_text)
+        return found
+
+    @property
+    def outputs(self) -> Document:
+        return load(self.outputs_text)
+
+    @property
+    def error(self) -> Document | None:
+        return load(self.error_text) if self.error_text else None
+
+
+def load(text: str | None) -> Document:
+    found: Document = json.loads(text) if text else {}
+    return found
+
+
+COLUMNS = (
+    jobs.c.seq, jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.rank, jobs.c.number, jobs.c.client_id, jobs.c.workflow_id,
+    jobs.c.title, jobs.c.prompt, jobs.c.extra, jobs.c.targets, jobs.c.created, jobs.c.started, jobs.c.finished, jobs.c.worker,
+    jobs.c.attempts, jobs.c.cancel_asked, jobs.c.outputs, jobs.c.meta, jobs.c.messages, jobs.c.error, jobs.c.outputs_count,
+)  # fmt: skip
+ORDER = (jobs.c.rank, jobs.c.number, jobs.c.seq)
+"""Who runs first: higher priority, then lower number, then earlier."""
+
+
+def read(row: "Row[Any]") -> Job:
+    """A row selected with ``COLUMNS`` as a Job."""
+    return Job(*row[:3], State(row[3]), *row[4:])
+
+
+class JobStore:
+    """The queue and its past, in a database; safe to call from any thread.
+
+    Writing methods return a future that is done when the change is committed.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.writer = Writer(engine)
+        with self.reading() as connection:
+            highest = connection.execute(select(func.max(func.abs(jobs.c.number)))).scalar()
+        self._counter = int(highest or 0)
+        self._remaining = 0
+        self.owners: set[str] = set()
+        self.recount()
+
+    def close(self) -> None:
+        self.writer.close()
+        self.engine.dispose()
+
+    def reading(self) -> Connection:
+        """A connection that takes no write lock."""
+        return self.engine.connect().execution_options(reading=True)
+
+    @property
+    def remaining(self) -> int:
+        """How many jobs are queued or running."""
+        return self._remaining
+
+    def recount(self) -> int:
+        """Count the open jobs anew, and see whose they are (another process may share the database)."""
+        with self.reading() as connection:
+            self._remaining = connection.execute(select(func.count()).where(jobs.c.state.in_(OPEN))).scalar_one()
+            owners = connection.execute(select(jobs.c.owner).where(jobs.c.state == State.QUEUED).distinct()).scalars()
+            self.owners |= set(owners)
+        return self._remaining
+
+    def count(self, change: int) -> None:
+        """Called by the writer thread where open jobs begin or end."""
+        self._remaining += change
+
+    # submitting -------------------------------------------------------------------------------------------------------
+
+    def submit(self, wanted: Submission) -> "Future[Job]":
+        """Queue a prompt; the future's Job is on the disk. The same idempotency key or id gives the same job again."""
+        return self.writer.submit(lambda connection: self._insert(connection, wanted), durable=True)
+
+    def _insert(self, connection: Connection, wanted: Submission) -> Job:
+        same = find_same(connection, wanted)
+        if same is not None:
+            return same
+        self._counter += 1
+        number = wanted.number if wanted.number is not None else float(-self._counter if wanted.front else self._counter)
+        row = dict(
+            id=wanted.id, owner=wanted.owner, state=State.QUEUED, rank=-wanted.priority, number=number,
+            client_id=wanted.client_id, workflow_id=wanted.workflow_id, title=wanted.title,
+            prompt=dump(wanted.prompt), extra=dump(wanted.extra), targets=dump(list(wanted.targets)),
+            created=now(), attempts=0, cancel_asked=False, outputs_count=0,
+        )  # fmt: skip
+        result = connection.execute(insert(jobs).values(idempotency_key=wanted.idempotency_key, **row))
+        self.count(1)
+        self.owners.add(wanted.owner)
+        key = result.inserted_primary_key
+        return Job(
+            seq=key[0] if key else 0, id=wanted.id, owner=wanted.owner, state=State.QUEUED, rank=-wanted.priority,
+            number=number, client_id=wanted.client_id, workflow_id=wanted.workflow_id, title=wanted.title,
+            prompt_text=str(row["prompt"]), extra_text=str(row["extra"]), targets_text=str(row["targets"]),
+            created=now(), started=None, finished=None, worker=None, attempts=0, cancel_asked=False,
+            outputs_text=None, meta_text=None, messages_text=None, error_text=None, outputs_count=0,
+        )  # fmt: skip
+
+    # reading ----------------------------------------------------------------------------------------------------------
+
+    def get(self, job_id: str, owner: str | None = None) -> Job | None:
+        """One job; None if there is none of that id (or it is someone else's)."""
+        with self.reading() as connection:
+            row = connection.execute(owned(select(*COLUMNS).where(jobs.c.id == job_id), owner)).first()
+        return read(row) if row else None
+
+    def queue(self, owner: str | None = None, limit: int = 10_000) -> tuple[list[Job], list[Job]]:
+        """The running and the queued jobs, in the order in which they run."""
+        with self.reading() as connection:
+            query = owned(select(*COLUMNS).where(jobs.c.state.in_(OPEN)), owner).order_by(*ORDER).limit(limit)
+            found = [read(row) for row in connection.execute(query)]
+        running = [job for job in found if job.state is State.RUNNING]
+        return running, [job for job in found if job.state is State.QUEUED]
+
+    def position(self, job: Job) -> int:
+        """How many queued jobs run before this one."""
+        ahead = or_(
+            jobs.c.rank < job.rank,
+            and_(jobs.c.rank == job.rank, jobs.c.number < job.number),
+            and_(jobs.c.rank == job.rank, jobs.c.number == job.number, jobs.c.seq < job.seq),
+        )
+        with self.reading() as connection:
+            return connection.execute(select(func.count()).where(jobs.c.state == State.QUEUED, ahead)).scalar_one()
+
+    # changing what waits ----------------------------------------------------------------------------------------------
+
+    def cancel(self, job_ids: Sequence[str] | None, owner: str | None = None) -> "Future[list[str]]":
+        """Cancel jobs that wait (``None``: all of them) and ask running ones to stop; the ids that it concerned."""
+        return self.writer.submit(lambda connection: self._cancel(connection, job_ids, owner), durable=True)
+
+    def _cancel(self, connection: Connection, job_ids: Sequence[str] | None, owner: str | None) -> list[str]:
+        chosen = jobs.c.state == State.QUEUED if job_ids is None else and_(jobs.c.state.in_(OPEN), jobs.c.id.in_(job_ids))
+        found = connection.execute(owned(select(jobs.c.id, jobs.c.state).where(chosen), owner)).all()
+        waiting = [row.id for row in found if row.state == State.QUEUED]
+        running = [row.id for row in found if row.state == State.RUNNING]
+        if waiting:
+            ended = dict(state=State.CANCELLED, finished=now())
+            connection.execute(update(jobs).where(jobs.c.id.in_(waiting)).values(**ended))
+            self.count(-len(waiting))
+        if running:
+            connection.execute(update(jobs).where(jobs.c.id.in_(running)).values(cancel_asked=True))
+        return waiting + running
+
+    def move(self, job_id: str, place: str, other: str | None = None, owner: str | None = None) -> "Future[None]":
+        """Move a queued job to the ``front`` or ``back``, or ``before`` / ``after`` another queued job."""
+        return self.writer.submit(lambda connection: move(connection, job_id, place, other, owner))
+
+    def edit(self, job_id: str, changes: Mapping[str, Any], owner: str | None = None) -> "Future[Job]":
+        """Change a queued job's ``prompt``, ``extra``, ``targets``, ``title`` or ``priority``."""
+        return self.writer.submit(lambda connection: edit(connection, job_id, changes, owner), durable=True)
+
+    def pause(self, paused: bool) -> "Future[None]":
+        """Stop (or go on) starting jobs; the running one goes on."""
+        return self.writer.submit(lambda connection: keep(connection, "paused", "1" if paused else ""), durable=True)
+
+    @property
+    def paused(self) -> bool:
+        with self.reading() as connection:
+            return bool(connection.execute(select(marks.c.value).where(marks.c.name == "paused")).scalar())
+
+    # logs -------------------------------------------------------------------------------------------------------------
+
+    def log(self, job_id: str, lines: Sequence[tuple[int, str]]) -> "Future[None]":
+        """Append (time, text) lines to a job's log."""
+        rows = [{"job_id": job_id, "time": when, "text": text} for when, text in lines]
+        return self.writer.submit(lambda connection: write_log(connection, job_id, rows))
+
+    def read_log(self, job_id: str, limit: int = 1000) -> list[tuple[int, str]]:
+        query = select(job_logs.c.time, job_logs.c.text).where(job_logs.c.job_id == job_id).order_by(job_logs.c.n).limit(limit)
+        with self.reading() as connection:
+            return [(row.time, row.text) for row in connection.execute(query)]
+
+
+def owned(query: "Select[Any]", owner: str | None) -> "Select[Any]":
+    return query if owner is None else query.where(jobs.c.owner == owner)
+
+
+def find_same(connection: Connection, wanted: Submission) -> Job | None:
+    """The job that an earlier, equal submission made: by idempotency key, or by an id that the client chose."""
+    if wanted.idempotency_key is not None:
+        keyed = and_(jobs.c.owner == wanted.owner, jobs.c.idempotency_key == wanted.idempotency_key)
+        row = connection.execute(select(*COLUMNS).where(keyed)).first()
+        if row is not None:
+            return read(row)
+    row = connection.execute(select(*COLUMNS).where(jobs.c.id == wanted.id)).first()
+    if row is None:
+        return None
+    job = read(row)
+    if job.owner != wanted.owner or job.prompt_text != dump(wanted.prompt):
+        raise JobError(f"The id {wanted.id} belongs to another job. Send a new one, or none.")
+    return job
+
+
+def write_log(connection: Connection, job_id: str, rows: list[dict[str, Any]]) -> None:
+    if rows and connection.execute(select(jobs.c.seq).where(jobs.c.id == job_id)).first():
+        connection.execute(insert(job_logs), rows)
+
+
+def waiting_row(connection: Connection, job_id: str, owner: str | None, what: str) -> Job:
+    """The queued job of that id, or an error that names its state."""
+    row = connection.execute(owned(select(*COLUMNS).where(jobs.c.id == job_id), owner)).first()
+    if row is None:
+        raise JobError(f"There is no job {job_id}.")
+    job = read(row)
+    if job.state is not State.QUEUED:
+        raise JobError(f"Expected a queued job to {what}, but {job_id} is {job.state}.")
+    return job
+
+
+def move(connection: Connection, job_id: str, place: str, other: str | None, owner: str | None) -> None:
+    job = waiting_row(connection, job_id, owner, "move")
+    others = [
+        (row.id, row.rank, row.number)
+        for row in connection.execute(
+            owned(select(jobs.c.id, jobs.c.rank, jobs.c.number).where(jobs.c.state == State.QUEUED), owner).order_by(*ORDER)
+        )
+        if row.id != job.id
+    ]
+    ids = [entry[0] for entry in others]
+    if place in ("before", "after"):
+        if other not in ids:
+            raise JobError(f"Expected a queued job to move {place}, but {other} is not queued.")
+        at = ids.index(other) + (place == "after")
+    elif place in ("front", "back"):
+        at = 0 if place == "front" else len(ids)
+    else:
+        raise JobError(f"Expected the place front, back, before or after, but got {place!r}.")
+    if not ids:
+        return
+    neighbour = others[at - 1] if at == len(others) else others[at]
+    left = others[at - 1][2] if at > 0 and others[at - 1][1] == neighbour[1] else neighbour[2] - 2
+    right = others[at][2] if at < len(others) else neighbour[2] + 2
+    connection.execute(update(jobs).where(jobs.c.id == job.id).values(rank=neighbour[1], number=(left + right) / 2))
+
+
+def edit(connection: Connection, job_id: str, changes: Mapping[str, Any], owner: str | None) -> Job:
+    job = waiting_row(connection, job_id, owner, "edit")
+    values = {name: dump(changes[name]) for name in ("prompt", "extra", "targets") if name in changes}
+    values |= {name: changes[name] for name in ("title", "number") if name in changes}
+    if "priority" in changes:
+        values["rank"] = -changes["priority"]
+    if values:
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
+    row = connection.execute(select(*COLUMNS).where(jobs.c.id == job.id)).one()
+    return read(row)
+
+
+def forget(connection: Connection, job_ids: Sequence[str]) -> None:
+    """Remove finished jobs and their logs for good."""
+    connection.execute(delete(job_logs).where(job_logs.c.job_id.in_(job_ids)))
+    connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))

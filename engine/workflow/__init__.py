@@ -1,0 +1,1 @@
+"""Written workflows in every form they come in, read into prompts."""
