@@ -1,0 +1,125 @@
+"""A node's window to the job it runs in: progress, preview, cancel, folders, output. Without arguments it is a silent one for tests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.events import Emit, Preview, Progress, ignore
+from engine.folders import Folders
+
+if TYPE_CHECKING:
+    from engine.outputs import Saved
+
+PROGRESS_SECONDS = 0.1
+PREVIEW_SECONDS = 0.25
+
+
+class CancelledError(Exception):
+    """The user stopped the job. Raised inside nodes by ``run.check()`` and ``run.progress()``; let it pass."""
+
+
+class Cancel:
+    """Set from any thread; nodes see it at their next progress update."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self) -> None:
+        self._event.set()
+
+    @property
+    def called(self) -> bool:
+        return self._event.is_set()
+
+
+@dataclass(slots=True)
+class Job:
+    """What all steps of one execution share. ``prompt`` is API JSON as submitted; ``extra`` is ComfyUI's extra_pnginfo."""
+
+    id: str = "local"
+    prompt: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    folders: Folders = field(default_factory=Folders)
+    emit: Emit = ignore
+    cancel: Cancel = field(default_factory=Cancel)
+    previews: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """One call of one node."""
+
+    node: str = ""
+    type: str = ""
+    display: str = ""
+    parent: str | None = None
+    job: Job = field(default_factory=Job)
+    call_index: int = 0
+    ui: dict[str, list[Any]] = field(default_factory=dict)
+    _saved: int = 0
+    _progress_at: float = 0.0
+    _preview_at: float = 0.0
+
+    @property
+    def folders(self) -> Folders:
+        return self.job.folders
+
+    @property
+    def prompt(self) -> Mapping[str, Any] | None:
+        return self.job.prompt
+
+    @property
+    def workflow(self) -> Mapping[str, Any] | None:
+        return self.job.extra.get("workflow")
+
+    @property
+    def cancelled(self) -> bool:
+        return self.job.cancel.called
+
+    def check(self) -> None:
+        """Raise CancelledError if the user has stopped the job. Cheap: call it in every loop."""
+        if self.job.cancel.called:
+            raise CancelledError
+
+    def progress(self, value: float, total: float, note: str = "") -> None:
+        """``value`` of ``total`` is done. Told to clients ten times a second at most, the last one always."""
+        self.check()
+        now = time.monotonic()
+        if value < total and now - self._progress_at < PROGRESS_SECONDS:
+            return
+        self._progress_at = now
+        self.job.emit(Progress(**self._who(), value=value, total=total, note=note))
+
+    def wants_preview(self) -> bool:
+        """Whether somebody looks and the last one is old enough: ask before making a picture."""
+        return self.job.previews and time.monotonic() - self._preview_at >= PREVIEW_SECONDS
+
+    def preview(self, data: bytes, mime: str = "image/jpeg") -> None:
+        """Show an encoded picture of the unfinished result."""
+        self._preview_at = time.monotonic()
+        self.job.emit(Preview(**self._who(), data=data, mime=mime))
+
+    def emit_ui(self, **shown: Sequence[Any]) -> None:
+        """What an output node shows: ``run.emit_ui(images=[saved.ui()])``. Kept with the result; calls add up."""
+        for name, items in shown.items():
+            self.ui.setdefault(name, []).extend(items)
+
+    def save(
+        self, data: bytes, extension: str, *, prefix: str = "ComfyUI", kind: str = "output", width: int = 0, height: int = 0
+    ) -> Saved:
+        """Write ``data`` once under the next free number of ``prefix``; ``kind`` is "output" or "temp"."""
+        from engine.outputs import commit
+
+        index = self._saved
+        self._saved += 1
+        return commit(
+            data, extension, job=self.job.id, node=f"{self.node}#{self.call_index}" if self.call_index else self.node, index=index,
+            folders=self.folders, prefix=prefix, kind=kind, prompt=self.prompt, width=width, height=height,
+        )  # fmt: skip
+
+    def _who(self) -> dict[str, Any]:
+        return {"job": self.job.id, "node": self.node, "display": self.display or self.node, "parent": self.parent}
