@@ -116,3 +116,57 @@ def porter_duff(source: Tensor, source_alpha: Tensor, target: Tensor, target_alp
     }
     colour, alpha = results[mode]()
     return torch.where(alpha > 1e-5, colour / alpha.clamp(min=1e-5), torch.zeros_like(colour)).clamp(0, 1), alpha
+
+
+STRIPE_COLOURS = {
+    "white": (1.0, 1.0, 1.0),
+    "black": (0.0, 0.0, 0.0),
+    "red": (1.0, 0.0, 0.0),
+    "green": (0.0, 1.0, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+}
+
+
+def _padded_to(images: Tensor, height: int, width: int) -> Tensor:
+    """The pictures in the middle of black canvases."""
+    out = images.new_zeros(images.shape[0], height, width, images.shape[3])
+    top, left = (height - images.shape[1]) // 2, (width - images.shape[2]) // 2
+    out[:, top : top + images.shape[1], left : left + images.shape[2]] = images
+    return out
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """Pictures with so many channels, new ones opaque."""
+    missing = channels - images.shape[-1]
+    return torch.cat((images, images.new_ones(*images.shape[:-1], missing)), -1) if missing else images
+
+
+def stitch(first: Tensor, second: Tensor, direction: str, match: bool, spacing: int, colour: str) -> Tensor:
+    """``second`` (B, H, W, C) to the "right", "left", "up" or "down" of ``first``, a stripe of ``spacing`` pixels between.
+
+    ``match`` resizes the second so that the touching sides are equal (Lanczos); else the smaller one gets black margins.
+    """
+    batch, across = max(first.shape[0], second.shape[0]), direction in ("left", "right")
+    first, second = repeat_last(first, batch), repeat_last(second, batch)
+    if match:
+        from engine.diffusion.pixels.resize import resize
+
+        aspect = second.shape[2] / second.shape[1]
+        size = (int(first.shape[1] * aspect), first.shape[1]) if across else (first.shape[2], int(first.shape[2] / aspect))
+        second = resize(second.movedim(-1, 1), *size, "lanczos").movedim(1, -1)
+    channels = max(first.shape[-1], second.shape[-1])
+    height, width = max(first.shape[1], second.shape[1]), max(first.shape[2], second.shape[2])
+    sizes = [(height, x.shape[2]) if across else (x.shape[1], width) for x in (first, second)]
+    parts = [_padded_to(with_channels(x, channels), *size) for x, size in zip((first, second), sizes, strict=True)]
+    if direction in ("left", "up"):
+        parts.reverse()
+    if spacing > 0:
+        spacing += spacing % 2
+        stripe = first.new_tensor(STRIPE_COLOURS[colour] + (1.0,) * (channels - 3))
+        parts.insert(1, stripe.expand(batch, height if across else spacing, spacing if across else width, channels))
+    return torch.cat(parts, dim=2 if across else 1)
+
+
+def repeat_last(x: Tensor, batch: int) -> Tensor:
+    """``x`` with its last item repeated until there are ``batch``."""
+    return torch.cat((x, x[-1:].expand(batch - x.shape[0], *x.shape[1:]))) if x.shape[0] < batch else x

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image as PILImage
 from torch import Tensor
 
-from engine.diffusion.pixels.resize import to_bytes
+from engine.diffusion.pixels.resize import Bytes, to_bytes
 
 
 def gaussian_kernel(radius: int, sigma: float) -> Tensor:
@@ -93,7 +93,7 @@ def quantize(images: Tensor, colours: int, dither: str) -> Tensor:
     return torch.stack(out)
 
 
-def _ordered(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], palette: PILImage.Image, order: int) -> PILImage.Image:
+def _ordered(pixels: Bytes, palette: PILImage.Image, order: int) -> PILImage.Image:
     entries = len(palette.getpalette() or ()) // 3
     matrix = (2 * 256 / max(entries, 1)) * bayer_matrix(int(math.log2(order))) + 0.5
     height, width = pixels.shape[:2]
@@ -127,7 +127,6 @@ def morphology(images: Tensor, operation: str, size: int) -> Tensor:
         "bottom_hat": lambda: erode(dilate(x)) - x,
     }
     return operations[operation]().movedim(1, -1)
-
 
 
 def rgb_to_ycbcr(images: Tensor) -> Tensor:

@@ -48,9 +48,10 @@ def interpolate(a: Tensor, b: Tensor, ratio: float) -> Tensor:
     """``ratio`` of ``a`` and the rest of ``b``: directions mixed linearly and renormalised, lengths mixed linearly."""
     b = like(a, b)
     length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
-    mixed = torch.nan_to_num(a / length_a) * ratio + torch.nan_to_num(b / length_b) * (1.0 - ratio)
+    mixed: Tensor = torch.nan_to_num(a / length_a) * ratio + torch.nan_to_num(b / length_b) * (1.0 - ratio)
     direction = torch.nan_to_num(mixed / mixed.norm(dim=1, keepdim=True))
-    return direction * (length_a * ratio + length_b * (1.0 - ratio))
+    length: Tensor = length_a * ratio + length_b * (1.0 - ratio)
+    return direction * length
 
 
 def indices(latent: LatentDict) -> list[int]:
@@ -111,7 +112,8 @@ def rebatched(latents: Sequence[LatentDict], size: int) -> list[LatentDict]:
 
 
 def _item_mask(latent: LatentDict, i: int) -> Tensor:
-    samples, mask = latent["samples"], latent.get("noise_mask")
+    samples: Tensor = latent["samples"]
+    mask: Tensor | None = latent.get("noise_mask")
     if mask is None:
         return samples.new_ones(1, 1, samples.shape[-2] * 8, samples.shape[-1] * 8)
     return repeat_to(mask.reshape(-1, 1, *mask.shape[-2:]), samples.shape[0])[i : i + 1]

@@ -102,6 +102,6 @@ def from_channel(image: Tensor, channel: str) -> Tensor:
     """One channel of (B, H, W, C) as a mask."""
     i = CHANNELS.index(channel)
     if i >= image.shape[-1]:
-        raise ValueError(f"the picture has no {channel} channel, only {image.shape[-1]}; choose one of {CHANNELS[: image.shape[-1]]}")
+        has = ", ".join(CHANNELS[: image.shape[-1]])
+        raise ValueError(f"the picture has no {channel} channel; choose one of {has}")
     return image[..., i]
-

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from PIL import Image as PILImage
 from torch import Tensor
 
+Bytes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
 
 def resize(x: Tensor, width: int, height: int, method: str, crop: str = "disabled") -> Tensor:
     """``x`` (B, C, H, W) or (B, C, T, H, W) at (height, width).
@@ -21,7 +23,7 @@ def resize(x: Tensor, width: int, height: int, method: str, crop: str = "disable
     if x.ndim == 5:
         frames = x.movedim(2, 1).flatten(0, 1)
         resized = resize(frames, width, height, method, crop)
-        return resized.unflatten(0, (x.shape[0], x.shape[2])).movedim(1, 2)
+        return resized.view(x.shape[0], x.shape[2], *resized.shape[1:]).movedim(1, 2)
     if crop == "center":
         x = _crop_to_aspect(x, width, height)
     if method == "bislerp":
@@ -46,7 +48,7 @@ def lanczos(x: Tensor, width: int, height: int) -> Tensor:
     modes = {1: "L", 3: "RGB", 4: "RGBA"}
     channels = x.shape[1]
     if channels not in modes:
-        raise ValueError(f"lanczos resizes pictures of 1, 3 or 4 channels, but got {channels}; use bilinear or bislerp for latents")
+        raise ValueError(f"lanczos resizes pictures of 1, 3 or 4 channels, but got {channels}; for latents use bislerp")
     resized = []
     for pixels in to_bytes(x.movedim(1, -1)):
         picture = PILImage.fromarray(pixels.squeeze(-1) if channels == 1 else pixels, modes[channels])
@@ -55,9 +57,9 @@ def lanczos(x: Tensor, width: int, height: int) -> Tensor:
     return torch.stack(resized).movedim(-1, 1).to(x.device, x.dtype)
 
 
-def to_bytes(images: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def to_bytes(images: Tensor) -> Bytes:
     """(..., C) floats in 0..1 as 8-bit numbers; truncates like ComfyUI's SaveImage, so files are byte-equal."""
-    array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = np.clip(255.0 * images.cpu().float().numpy(), 0, 255).astype(np.uint8)
+    array: Bytes = np.clip(255.0 * images.cpu().float().numpy(), 0, 255).astype(np.uint8)
     return array
 
 
