@@ -27,10 +27,10 @@ const reducers = {
   'link-': removeLink,
   'link=': (flow, c) => setOn(graphOf(flow, c).links, c),
   'reroute+': (flow, c) => addItem(graphOf(flow, c), 'reroutes', 'lastReroute', c),
-  'reroute-': (flow, c) => removeItem(graphOf(flow, c), 'reroutes', c),
+  'reroute-': (flow, c) => removeItem(graphOf(flow, c), 'reroutes', 'lastReroute', c),
   'reroute=': (flow, c) => setOn(graphOf(flow, c).reroutes, c),
   'group+': (flow, c) => addItem(graphOf(flow, c), 'groups', 'lastGroup', c),
-  'group-': (flow, c) => removeItem(graphOf(flow, c), 'groups', c),
+  'group-': (flow, c) => removeItem(graphOf(flow, c), 'groups', 'lastGroup', c),
   'group=': (flow, c) => setOn(graphOf(flow, c).groups, c),
   'graph=': setGraph,
   'sub+': addSub,
@@ -63,12 +63,14 @@ function nodeOf(graph, id) {
 function addNode(flow, c) {
   const graph = graphOf(flow, c);
   const node = nodeFromJson(structuredClone(c.node));
-  node.z = c.z ?? graph.nextZ;
+  node.z = c.z ??= graph.nextZ;
+  if (c.had) node.had = new Set(c.had);
   graph.nextZ = Math.max(graph.nextZ, node.z + 1);
-  if (typeof node.id === 'number') graph.lastNode = Math.max(graph.lastNode, node.id);
+  const last = graph.lastNode;
+  if (typeof node.id === 'number') graph.lastNode = Math.max(last, node.id);
   graph.place(node);
   flow.bind(node, graph);
-  return { g: c.g, op: 'node-', id: node.id };
+  return { g: c.g, op: 'node-', id: node.id, last };
 }
 
 /** @param {Workflow} flow @param {Change} c @returns {Change} */
@@ -76,7 +78,8 @@ function removeNode(flow, c) {
   const graph = graphOf(flow, c);
   const node = nodeOf(graph, c.id);
   graph.displace(node);
-  return { g: c.g, op: 'node+', node: nodeToJson(node), z: node.z };
+  if (c.last !== undefined) graph.lastNode = c.last;
+  return { g: c.g, op: 'node+', node: nodeToJson(node), z: node.z, had: [...node.had] };
 }
 
 /** Sets keys of an object and returns what they were; undefined deletes. @param {any} target @param {Record<string, any>} set */
@@ -173,15 +176,16 @@ function originLinks(graph, link) {
 /** @param {Workflow} flow @param {Change} c @returns {Change} */
 function addLink(flow, c) {
   const graph = graphOf(flow, c);
+  c.link.z ??= graph.nextZ++;
   /** @type {Link} */ const link = { ...c.link };
-  link.z ??= graph.nextZ++;
   const origin = originLinks(graph, link);
   origin.splice(c.at ?? origin.length, 0, link.id);
   if (link.to === -20) graph.outputs[link.toSlot].linkIds.splice(c.to ?? Infinity, 0, link.id);
   else nodeOf(graph, link.to).inputs[link.toSlot].link = link.id;
   graph.links.set(link.id, link);
-  graph.lastLink = Math.max(graph.lastLink, link.id);
-  return { g: c.g, op: 'link-', id: link.id };
+  const last = graph.lastLink;
+  graph.lastLink = Math.max(last, link.id);
+  return { g: c.g, op: 'link-', id: link.id, last };
 }
 
 /** @param {Workflow} flow @param {Change} c @returns {Change} */
@@ -199,6 +203,7 @@ function removeLink(flow, c) {
     ids.splice(to, 1);
   } else nodeOf(graph, link.to).inputs[link.toSlot].link = null;
   graph.links.delete(link.id);
+  if (c.last !== undefined) graph.lastLink = c.last;
   return { g: c.g, op: 'link+', link, at, to };
 }
 
@@ -211,16 +216,19 @@ function setOn(map, c) {
 
 /** @param {any} graph @param {'reroutes'|'groups'} kind @param {string} counter @param {Change} c @returns {Change} */
 function addItem(graph, kind, counter, c) {
-  const item = { ...c.item, z: c.item.z ?? graph.nextZ++ };
+  c.item.z ??= graph.nextZ++;
+  const item = { ...c.item };
   graph[kind].set(item.id, item);
-  graph[counter] = Math.max(graph[counter], item.id);
-  return { g: c.g, op: c.op.replace('+', '-'), id: item.id };
+  const last = graph[counter];
+  graph[counter] = Math.max(last, item.id);
+  return { g: c.g, op: c.op.replace('+', '-'), id: item.id, last };
 }
 
-/** @param {any} graph @param {'reroutes'|'groups'} kind @param {Change} c @returns {Change} */
-function removeItem(graph, kind, c) {
+/** @param {any} graph @param {'reroutes'|'groups'} kind @param {string} counter @param {Change} c @returns {Change} */
+function removeItem(graph, kind, counter, c) {
   const item = graph[kind].get(c.id);
   graph[kind].delete(c.id);
+  if (c.last !== undefined) graph[counter] = c.last;
   return { g: c.g, op: c.op.replace('-', '+'), item };
 }
 

@@ -1,0 +1,86 @@
+/** Which sockets fit together, and why two of them do not. */
+
+/** @param {unknown} type @returns {string} */
+function text(type) {
+  return Array.isArray(type) ? 'COMBO' : String(type ?? '*');
+}
+
+/** The single types of a union. @param {unknown} type @returns {string[]} */
+export function typesOf(type) {
+  return text(type).split(',').map((part) => part.trim()).filter(Boolean);
+}
+
+/** @param {unknown} type */
+export function isAny(type) {
+  const name = text(type);
+  return name === '*' || name === '' || name === 'ANY' || name === '-1' || name === '0';
+}
+
+/** Whether an output of one type may feed an input of another. @param {unknown} out @param {unknown} input */
+export function fits(out, input) {
+  if (isAny(out) || isAny(input)) return true;
+  const wanted = new Set(typesOf(input).map((name) => name.toLowerCase()));
+  return typesOf(out).some((name) => wanted.has(name.toLowerCase()));
+}
+
+/** Same type, not merely compatible. @param {unknown} out @param {unknown} input */
+export function equalTypes(out, input) {
+  return text(out).toLowerCase() === text(input).toLowerCase();
+}
+
+/** A steady hue for a type nobody has chosen a colour for. @param {unknown} type @returns {number} degrees */
+export function hueOf(type) {
+  let hash = 2166136261;
+  for (const letter of text(type)) hash = Math.imul(hash ^ letter.charCodeAt(0), 16777619);
+  return (hash >>> 0) % 360;
+}
+
+/** A type as people read it: "CLIP_VISION_OUTPUT" is "Clip vision output". @param {unknown} type */
+export function readable(type) {
+  if (isAny(type)) return 'anything';
+  return typesOf(type).join(' or ').replaceAll('_', ' ').toLowerCase();
+}
+
+/**
+ * Why an output cannot feed an input, or null if it can.
+ * @param {import('./model.js').Graph} graph
+ * @param {{node: import('./model.js').NodeId, slot: number}} from
+ * @param {{node: import('./model.js').NodeId, slot?: number, widget?: string}} to
+ * @returns {string|null}
+ */
+export function why(graph, from, to) {
+  if (from.node === to.node) return 'A node cannot feed itself.';
+  const out = from.node === -10 ? (graph.inputs[from.slot]?.type ?? '*') : graph.node(from.node)?.outputs[from.slot]?.type;
+  if (out === undefined) return 'That output is gone.';
+  const input = typeAt(graph, to);
+  if (input === undefined) return 'That input is gone.';
+  if (!fits(out, input)) return `This output gives ${readable(out)}; the input takes ${readable(input)}.`;
+  if (reaches(graph, to.node, from.node)) return 'That would make a loop: the node already feeds this one.';
+  return null;
+}
+
+/** @param {import('./model.js').Graph} graph @param {{node: import('./model.js').NodeId, slot?: number, widget?: string}} to @returns {string|undefined} */
+export function typeAt(graph, to) {
+  if (to.node === -20) return graph.outputs[to.slot ?? -1]?.type ?? '*';
+  const node = graph.node(to.node);
+  if (!node) return undefined;
+  if (to.widget !== undefined) return node.widgets.find((widget) => widget.name === to.widget)?.type;
+  return node.inputs[to.slot ?? -1]?.type;
+}
+
+/** Whether data flows from one node to another. @param {import('./model.js').Graph} graph @param {import('./model.js').NodeId} from @param {import('./model.js').NodeId} to */
+export function reaches(graph, from, to) {
+  const stack = [from];
+  const seen = new Set(stack);
+  while (stack.length) {
+    const id = /** @type {import('./model.js').NodeId} */ (stack.pop());
+    if (id === to) return true;
+    for (const slot of graph.node(id)?.outputs ?? []) {
+      for (const link of slot.links ?? []) {
+        const next = graph.links.get(link)?.to;
+        if (next !== undefined && !seen.has(next)) seen.add(next), stack.push(next);
+      }
+    }
+  }
+  return false;
+}
