@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, desc, func, or_, select
 
-from engine.jobs import COLUMNS, FINISHED, Job, JobStore, State, forget, now, owned, read
+from engine.job import FINISHED, Job, State, now
+from engine.jobs import COLUMNS, JobStore, forget, owned, read
 from engine.tables import jobs
 
 DAY_MS = 86_400_000

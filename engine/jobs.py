@@ -1,132 +1,15 @@
-"""Jobs: a submitted prompt is a row, committed before anyone is told its id.
+"""The queue and its past in a database: a submitted prompt is a row, committed before anyone is told its id."""
 
-```
-queued -> running -> done | failed | cancelled
-   |         '-> queued (its worker died; see leases.py)
-   '-> cancelled
-```
-"""
-
-import json
-import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, delete, func, insert, or_, select, update
 
 from engine.database import keep
+from engine.job import OPEN, Job, JobError, State, Submission, dump, now
 from engine.tables import job_logs, jobs, marks
 from engine.writer import Writer
-
-Document = dict[str, Any]
-"""A JSON object."""
-
-
-class JobError(Exception):
-    """A change that the job's state does not allow, or a job that is not there."""
-
-
-class State(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-FINISHED = (State.DONE, State.FAILED, State.CANCELLED)
-OPEN = (State.QUEUED, State.RUNNING)
-
-
-def now() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-def dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a client asks for; ``prompt`` is the API form that passed the checks."""
-
-    prompt: Document
-    targets: Sequence[str]
-    owner: str = "default"
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    client_id: str | None = None
-    extra: Document = field(default_factory=dict)
-    number: float | None = None
-    front: bool = False
-    priority: int = 0
-    idempotency_key: str | None = None
-    workflow_id: str | None = None
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A row of the table; the documents stay JSON text until someone reads them."""
-
-    seq: int
-    id: str
-    owner: str
-    state: State
-    rank: int
-    number: float
-    client_id: str | None
-    workflow_id: str | None
-    title: str
-    prompt_text: str
-    extra_text: str
-    targets_text: str
-    created: int
-    started: int | None
-    finished: int | None
-    worker: str | None
-    attempts: int
-    cancel_asked: bool
-    outputs_text: str | None
-    meta_text: str | None
-    messages_text: str | None
-    error_text: str | None
-    outputs_count: int
-
-    @property
-    def priority(self) -> int:
-        return -self.rank
-
-    @property
-    def prompt(self) -> Document:
-        return load(self.prompt_text)
-
-    @property
-    def extra(self) -> Document:
-        return load(self.extra_text)
-
-    @property
-    def targets(self) -> list[str]:
-        found: list[str] = json.loads(self.targets_text)
-        return found
-
-    @property
-    def outputs(self) -> Document:
-        return load(self.outputs_text)
-
-    @property
-    def error(self) -> Document | None:
-        return load(self.error_text) if self.error_text else None
-
-
-def load(text: str | None) -> Document:
-    found: Document = json.loads(text) if text else {}
-    return found
-
 
 COLUMNS = (
     jobs.c.seq, jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.rank, jobs.c.number, jobs.c.client_id, jobs.c.workflow_id,
@@ -137,9 +20,9 @@ ORDER = (jobs.c.rank, jobs.c.number, jobs.c.seq)
 """Who runs first: higher priority, then lower number, then earlier."""
 
 
-def read(row: "Row[Any]") -> Job:
+def read(row: Sequence[Any]) -> Job:
     """A row selected with ``COLUMNS`` as a Job."""
-    return Job(*row[:3], State(row[3]), *row[4:])
+    return Job(row[0], row[1], row[2], State(row[3]), *row[4:])
 
 
 class JobStore:
@@ -258,14 +141,6 @@ class JobStore:
             connection.execute(update(jobs).where(jobs.c.id.in_(running)).values(cancel_asked=True))
         return waiting + running
 
-    def move(self, job_id: str, place: str, other: str | None = None, owner: str | None = None) -> "Future[None]":
-        """Move a queued job to the ``front`` or ``back``, or ``before`` / ``after`` another queued job."""
-        return self.writer.submit(lambda connection: move(connection, job_id, place, other, owner))
-
-    def edit(self, job_id: str, changes: Mapping[str, Any], owner: str | None = None) -> "Future[Job]":
-        """Change a queued job's ``prompt``, ``extra``, ``targets``, ``title`` or ``priority``."""
-        return self.writer.submit(lambda connection: edit(connection, job_id, changes, owner), durable=True)
-
     def pause(self, paused: bool) -> "Future[None]":
         """Stop (or go on) starting jobs; the running one goes on."""
         return self.writer.submit(lambda connection: keep(connection, "paused", "1" if paused else ""), durable=True)
@@ -311,55 +186,6 @@ def find_same(connection: Connection, wanted: Submission) -> Job | None:
 def write_log(connection: Connection, job_id: str, rows: list[dict[str, Any]]) -> None:
     if rows and connection.execute(select(jobs.c.seq).where(jobs.c.id == job_id)).first():
         connection.execute(insert(job_logs), rows)
-
-
-def waiting_row(connection: Connection, job_id: str, owner: str | None, what: str) -> Job:
-    """The queued job of that id, or an error that names its state."""
-    row = connection.execute(owned(select(*COLUMNS).where(jobs.c.id == job_id), owner)).first()
-    if row is None:
-        raise JobError(f"There is no job {job_id}.")
-    job = read(row)
-    if job.state is not State.QUEUED:
-        raise JobError(f"Expected a queued job to {what}, but {job_id} is {job.state}.")
-    return job
-
-
-def move(connection: Connection, job_id: str, place: str, other: str | None, owner: str | None) -> None:
-    job = waiting_row(connection, job_id, owner, "move")
-    others = [
-        (row.id, row.rank, row.number)
-        for row in connection.execute(
-            owned(select(jobs.c.id, jobs.c.rank, jobs.c.number).where(jobs.c.state == State.QUEUED), owner).order_by(*ORDER)
-        )
-        if row.id != job.id
-    ]
-    ids = [entry[0] for entry in others]
-    if place in ("before", "after"):
-        if other not in ids:
-            raise JobError(f"Expected a queued job to move {place}, but {other} is not queued.")
-        at = ids.index(other) + (place == "after")
-    elif place in ("front", "back"):
-        at = 0 if place == "front" else len(ids)
-    else:
-        raise JobError(f"Expected the place front, back, before or after, but got {place!r}.")
-    if not ids:
-        return
-    neighbour = others[at - 1] if at == len(others) else others[at]
-    left = others[at - 1][2] if at > 0 and others[at - 1][1] == neighbour[1] else neighbour[2] - 2
-    right = others[at][2] if at < len(others) else neighbour[2] + 2
-    connection.execute(update(jobs).where(jobs.c.id == job.id).values(rank=neighbour[1], number=(left + right) / 2))
-
-
-def edit(connection: Connection, job_id: str, changes: Mapping[str, Any], owner: str | None) -> Job:
-    job = waiting_row(connection, job_id, owner, "edit")
-    values = {name: dump(changes[name]) for name in ("prompt", "extra", "targets") if name in changes}
-    values |= {name: changes[name] for name in ("title", "number") if name in changes}
-    if "priority" in changes:
-        values["rank"] = -changes["priority"]
-    if values:
-        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values))
-    row = connection.execute(select(*COLUMNS).where(jobs.c.id == job.id)).one()
-    return read(row)
 
 
 def forget(connection: Connection, job_ids: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from engine.jobs import COLUMNS, ORDER, Document, Job, JobError, JobStore, State, dump, now, read
+from engine.job import Document, Job, JobError, State, dump, now
+from engine.jobs import COLUMNS, ORDER, JobStore, read
 from engine.tables import jobs, marks
 
 LEASE_MS = 30_000

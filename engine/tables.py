@@ -65,21 +65,6 @@ job_logs = Table(
     Index("ix_job_logs_job", "job_id", "n"),
 )
 
-outputs = Table(
-    "outputs",
-    metadata,
-    Column("job_id", String(128), primary_key=True),
-    Column("node_id", String(400), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("owner", String(64), nullable=False),
-    Column("folder", String(16), nullable=False),
-    Column("subfolder", Text, nullable=False),
-    Column("filename", Text, nullable=False),
-    Column("nbytes", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Index("ix_outputs_file", "filename"),
-)
-
 marks = Table(
     "marks",
     metadata,

@@ -15,8 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from engine import tables
 from engine.database import DatabaseError, migrate, open_database, upgrade
 from engine.history import Bounds, History, Search, entry
-from engine.jobs import JobError, JobStore, State, Submission
+from engine.job import JobError, State, Submission
+from engine.jobs import JobStore
 from engine.leases import ATTEMPTS, Ending, Leases, is_dead, name_worker
+from engine.reorder import edit_job, move_job
 
 PROMPT: dict[str, Any] = {"1": {"class_type": "Nothing", "inputs": {}}}
 
@@ -58,9 +60,10 @@ def test_a_job_survives_the_store(url: str) -> None:
 
 
 def test_order_is_priority_then_number_then_age(store: JobStore) -> None:
-    ids = {name: submit(store, **how) for name, how in {
+    wanted: dict[str, dict[str, Any]] = {
         "first": {}, "second": {}, "front": {"front": True}, "urgent": {"priority": 5}, "numbered": {"number": 1.5},
-    }.items()}  # fmt: skip
+    }  # fmt: skip
+    ids = {name: submit(store, **how) for name, how in wanted.items()}
     _, queued = store.queue()
     assert [job.id for job in queued] == [ids[name] for name in ("urgent", "front", "first", "numbered", "second")]
     assert [store.position(job) for job in queued] == [0, 1, 2, 3, 4]
@@ -193,21 +196,21 @@ def test_move_and_edit(store: JobStore) -> None:
     def order() -> str:
         return "".join(job.title for job in store.queue()[1])
 
-    store.move(c, "front").result()
+    move_job(store, c, "front").result()
     assert order() == "cab"
-    store.move(c, "after", a).result()
+    move_job(store, c, "after", a).result()
     assert order() == "acb"
-    store.move(b, "before", c).result()
+    move_job(store, b, "before", c).result()
     assert order() == "abc"
-    store.move(a, "back").result()
+    move_job(store, a, "back").result()
     assert order() == "bca"
-    changed = store.edit(b, {"prompt": {}, "title": "B", "priority": -1}).result()
+    changed = edit_job(store, b, {"prompt": {}, "title": "B", "priority": -1}).result()
     assert changed.prompt == {} and order() == "caB"
-    store.move(b, "front").result()
+    move_job(store, b, "front").result()
     assert order() == "Bca"
     Leases(store).take().result()
     with pytest.raises(JobError, match=r"Expected a queued job to edit, but .* is running"):
-        store.edit(b, {"title": "x"}).result()
+        edit_job(store, b, {"title": "x"}).result()
 
 
 def test_users_take_turns(store: JobStore) -> None:

@@ -68,20 +68,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_marks")),
     )
     op.create_table(
-        "outputs",
-        sa.Column("job_id", sa.String(length=128), nullable=False),
-        sa.Column("node_id", sa.String(length=400), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.String(length=64), nullable=False),
-        sa.Column("folder", sa.String(length=16), nullable=False),
-        sa.Column("subfolder", sa.Text(), nullable=False),
-        sa.Column("filename", sa.Text(), nullable=False),
-        sa.Column("nbytes", sa.BigInteger(), nullable=False),
-        sa.Column("created", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("job_id", "node_id", "position", name=op.f("pk_outputs")),
-    )
-    op.create_index("ix_outputs_file", "outputs", ["filename"], unique=False)
-    op.create_table(
         "users",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -128,6 +114,6 @@ def downgrade() -> None:
     op.drop_table("tokens")
     op.drop_table("users")
     op.drop_table("marks")
-    op.drop_table("outputs")
+
     op.drop_table("job_logs")
     op.drop_table("jobs")
