@@ -1,17 +1,19 @@
-"""A node's window to the job it runs in: progress, preview, cancel, folders, output. Without arguments it is a silent one for tests."""
+"""A node's window to the job it runs in: progress, preview, cancel, folders, output. ``Run()`` is a silent one for tests."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.events import Emit, Preview, Progress, ignore
 from engine.folders import Folders
 
 if TYPE_CHECKING:
+    from engine.diffusion.residency import Residency
     from engine.outputs import Saved
 
 PROGRESS_SECONDS = 0.1
@@ -36,9 +38,19 @@ class Cancel:
         return self._event.is_set()
 
 
+def residency_of_its_own() -> Residency:
+    """A residency for one job alone: what a command or a test uses that keeps no models between jobs."""
+    from engine.diffusion.residency import Residency
+
+    return Residency()
+
+
 @dataclass(slots=True)
 class Job:
-    """What all steps of one execution share. ``prompt`` is API JSON as submitted; ``extra`` is ComfyUI's extra_pnginfo."""
+    """What all steps of one execution share. ``prompt`` is API JSON as submitted; ``extra`` is ComfyUI's extra_pnginfo.
+
+    ``residency`` gives the holder of loaded networks; a server passes the same one to all jobs, made at the first call.
+    """
 
     id: str = "local"
     prompt: Mapping[str, Any] | None = None
@@ -47,6 +59,7 @@ class Job:
     emit: Emit = ignore
     cancel: Cancel = field(default_factory=Cancel)
     previews: bool = False
+    residency: Callable[[], Any] = field(default_factory=lambda: cache(residency_of_its_own))
 
 
 @dataclass(slots=True)
@@ -67,6 +80,12 @@ class Run:
     @property
     def folders(self) -> Folders:
         return self.job.folders
+
+    @property
+    def place(self) -> Residency:
+        """Where networks are loaded to: pass it to the loaders of engine.diffusion."""
+        place: Residency = self.job.residency()
+        return place
 
     @property
     def prompt(self) -> Mapping[str, Any] | None:
@@ -116,8 +135,9 @@ class Run:
 
         index = self._saved
         self._saved += 1
+        node = f"{self.node}#{self.call_index}" if self.call_index else self.node
         return commit(
-            data, extension, job=self.job.id, node=f"{self.node}#{self.call_index}" if self.call_index else self.node, index=index,
+            data, extension, job=self.job.id, node=node, index=index,
             folders=self.folders, prefix=prefix, kind=kind, prompt=self.prompt, width=width, height=height,
         )  # fmt: skip
 

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, NotRequired,
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from engine.diffusion.clip import Clip as Clip
+    from engine.diffusion.model import Model as Model
+    from engine.diffusion.vae import Vae as Vae
 else:
     Tensor = object
+    Model = NewType("Model", object)
+    Clip = NewType("Clip", object)
+    Vae = NewType("Vae", object)
 
 # Pixels. Image is float32 (B, H, W, C) in 0..1, Mask is (B, H, W) or (H, W), Sigmas is 1-D and ends in 0.
 Image = NewType("Image", Tensor)
@@ -39,13 +46,10 @@ class Audio(TypedDict):
     sample_rate: int
 
 
-# Text and other conditions: (embedding, options) pairs. Options are ComfyUI's keys: pooled_output, area, mask, strength, start_percent ...
-Conditioning = NewType("Conditioning", list[tuple[Tensor, dict[str, Any]]])
+# Text and other conditions: (embedding, options) pairs. Options have ComfyUI's keys: pooled_output, area, mask, strength ...
+Conditioning = NewType("Conditioning", list[Any])
 
 # Networks and their parts.
-Model = NewType("Model", object)
-Clip = NewType("Clip", object)
-Vae = NewType("Vae", object)
 ControlNet = NewType("ControlNet", object)
 ClipVision = NewType("ClipVision", object)
 ClipVisionOutput = NewType("ClipVisionOutput", object)
@@ -104,3 +108,9 @@ def wire_name(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return ",".join(dict.fromkeys(wire_name(part) for part in get_args(kind) if part is not types.NoneType))
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).upper()
+
+
+# Types that only a link can bring: a literal in their place is a mistake. Other packs' types may have a widget of their own.
+EDGE_TYPES = frozenset(
+    wire_name(kind) for kind in list(globals().values()) if isinstance(kind, NewType) or kind in (Latent, Audio)
+) - {"LOAD3D_CAMERA"}

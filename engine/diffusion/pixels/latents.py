@@ -149,3 +149,12 @@ def mask_for_encoding(pixels: Tensor, mask: Tensor, grow_by: int) -> tuple[Tenso
         grown = hard
     keep = (1.0 - hard.round()).movedim(1, -1)
     return (pixels - 0.5) * keep + 0.5, grown[:, :, :height, :width].round()
+
+
+def crop_to_cells(pixels: Tensor, mask: Tensor, factor: int = 8) -> tuple[Tensor, Tensor]:
+    """Pictures (B, H, W, 3) and mask cut about the centre to whole latent cells; the mask first takes the pictures' size."""
+    height, width = pixels.shape[1:3]
+    hole = resize(mask.reshape(-1, 1, *mask.shape[-2:]), width, height, "bilinear")
+    kept_height, kept_width = height // factor * factor, width // factor * factor
+    top, left = (height - kept_height) // 2, (width - kept_width) // 2
+    return pixels[:, top : top + kept_height, left : left + kept_width], hole[:, 0, top : top + kept_height, left : left + kept_width]

@@ -1,0 +1,148 @@
+"""Models from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from engine.node import Folder, Run, node
+from engine.types import Clip, Model, Vae
+from nodes.sizes import Strength100
+
+
+class LoadedCheckpoint(NamedTuple):
+    model: Model
+    clip: Clip
+    vae: Vae
+
+
+def embedding_finder(run: Run) -> Callable[[str], Path | None]:
+    """Where ``embedding:name`` in a prompt looks: the embeddings folder, with or without the file's suffix."""
+
+    def find(name: str) -> Path | None:
+        for known in run.folders.names("embeddings"):
+            if name in (known, known.rsplit(".", 1)[0]):
+                return run.folders.find("embeddings", known)
+        return None
+
+    return find
+
+
+CheckpointName = Annotated[str, Folder("checkpoints")]
+
+
+@node("CheckpointLoaderSimple", category="loaders", title="Load Checkpoint", outputs=("MODEL", "CLIP", "VAE"), lane="io")
+def checkpoint_loader_simple(ckpt_name: CheckpointName, *, run: Run) -> LoadedCheckpoint:
+    """A model file: the denoiser, its text encoder and its VAE. What it is, is read from the file itself."""
+    from engine.diffusion.checkpoints import load_checkpoint
+
+    loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run))
+    return LoadedCheckpoint(loaded.model, loaded.clip, loaded.vae)
+
+
+@node(
+    "CheckpointLoader",
+    category="advanced/loaders",
+    title="Load Checkpoint With Config (DEPRECATED)",
+    outputs=("MODEL", "CLIP", "VAE"),
+    lane="io",
+    deprecated=True,
+)
+def checkpoint_loader(config_name: Annotated[str, Folder("configs")], ckpt_name: CheckpointName, *, run: Run) -> LoadedCheckpoint:
+    """As Load Checkpoint; the config is not needed, the file says what it is."""
+    return checkpoint_loader_simple(ckpt_name, run=run)
+
+
+@node("UNETLoader", category="advanced/loaders", title="Load Diffusion Model", lane="io")
+def unet_loader(
+    unet_name: Annotated[str, Folder("diffusion_models")],
+    weight_dtype: Literal["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"] = "default",
+    *,
+    run: Run,
+) -> Model:
+    """A denoiser from a file of its own. Weights stay as stored; ``weight_dtype`` is kept for old workflows."""
+    from engine.diffusion.checkpoints import load_denoiser
+
+    return load_denoiser(run.folders.find("diffusion_models", unet_name), run.place).model
+
+
+@node("VAELoader", category="loaders", title="Load VAE", lane="io")
+def vae_loader(vae_name: Annotated[str, Folder("vae")], *, run: Run) -> Vae:
+    """A VAE from a file of its own."""
+    from engine.diffusion.checkpoints import load_vae
+
+    return load_vae(run.folders.find("vae", vae_name), run.place)
+
+
+TextEncoderName = Annotated[str, Folder("text_encoders")]
+ClipKind = Literal[
+    "stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart", "cosmos", "lumina2", "wan", "hidream",
+    "chroma", "ace", "omnigen2", "qwen_image", "hunyuan_image",
+]  # fmt: skip
+DualClipKind = Literal["sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image"]
+ClipDevice = Literal["default", "cpu"]
+
+
+@node("CLIPLoader", category="advanced/loaders", title="Load CLIP", lane="io")
+def clip_loader(
+    clip_name: TextEncoderName, type: ClipKind = "stable_diffusion", device: ClipDevice = "default", *, run: Run
+) -> Clip:
+    """A text encoder from a file of its own."""
+    from engine.diffusion.checkpoints import load_clip
+
+    return load_clip([run.folders.find("text_encoders", clip_name)], type, run.place, embedding_finder(run))
+
+
+@node("DualCLIPLoader", category="advanced/loaders", lane="io")
+def dual_clip_loader(
+    clip_name1: TextEncoderName, clip_name2: TextEncoderName, type: DualClipKind, device: ClipDevice = "default", *, run: Run
+) -> Clip:
+    """Two text encoders that a model listens to together."""
+    from engine.diffusion.checkpoints import load_clip
+
+    paths = [run.folders.find("text_encoders", name) for name in (clip_name1, clip_name2)]
+    return load_clip(paths, type, run.place, embedding_finder(run))
+
+
+LoraName = Annotated[str, Folder("loras")]
+
+
+class Adapted(NamedTuple):
+    model: Model
+    clip: Clip
+
+
+@node("LoraLoader", category="loaders", title="Load LoRA", outputs=("MODEL", "CLIP"), lane="io")
+def lora_loader(
+    model: Model,
+    clip: Clip,
+    lora_name: LoraName,
+    strength_model: Strength100 = 1.0,
+    strength_clip: Strength100 = 1.0,
+    *,
+    run: Run,
+) -> Adapted:
+    """Apply a LoRA to the model and its text encoder; several may be chained."""
+    from engine.diffusion.lora import apply_lora
+
+    from engine.diffusion.containers import read_tensors
+
+    if strength_model == 0 and strength_clip == 0:
+        return Adapted(model, clip)
+    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    adapted_model, adapted_clip = apply_lora(model, clip, tensors, strength_model, strength_clip)
+    return Adapted(adapted_model or model, adapted_clip or clip)
+
+
+@node("LoraLoaderModelOnly", category="loaders", lane="io")
+def lora_loader_model_only(model: Model, lora_name: LoraName, strength_model: Strength100 = 1.0, *, run: Run) -> Model:
+    """Apply a LoRA to the model alone."""
+    from engine.diffusion.lora import apply_lora
+
+    from engine.diffusion.containers import read_tensors
+
+    if strength_model == 0:
+        return model
+    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    return apply_lora(model, None, tensors, strength_model, 0.0)[0] or model
