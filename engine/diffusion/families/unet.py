@@ -1,0 +1,236 @@
+"""The UNet of Stable Diffusion in its original layout: its configuration from shapes, its key map, how it is called.
+
+The layout is that of CompVis/stable-diffusion ``ldm/modules/diffusionmodules/openaimodel.py``; the network is diffusers'
+``UNet2DConditionModel``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.diffusion import networks
+from engine.diffusion.families.family import Inputs, Residuals, repeat_to
+from engine.diffusion.parts import KeyMap, Row, Tensors
+
+HEAD = 64  # channels of an attention head in models with linear projections; the others have 8 heads whatever the width
+HEADS = 8
+TIME_IDS = 256  # sinusoidal features of each of SDXL's size numbers
+
+RESNET = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+
+Depths = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """All that distinguishes one LDM UNet from another; depths are transformer layers, one number a residual block."""
+
+    in_channels: int
+    out_channels: int
+    channels: tuple[int, ...]  # one a level
+    down: Depths  # transformer layers after each residual block of each level, 0: none
+    middle: int  # -1: the middle has one residual block and nothing else
+    up: Depths  # in the order of the levels going up, the lowest first
+    context: int
+    linear: bool  # projections in and out of attention are Linear, not 1x1 convolutions
+    vector: int | None  # width of the vector added to the time embedding (label_emb)
+    time_cond: int | None = None  # width of the guidance embedding of LCM-distilled networks
+
+
+def is_unet(tensors: Tensors) -> bool:
+    """Whether these are the tensors of an LDM UNet."""
+    return {"input_blocks.0.0.weight", "time_embed.0.weight", "out.2.weight", "middle_block.0.in_layers.0.weight"} <= tensors.keys()
+
+
+def read_config(tensors: Tensors) -> UNetConfig | None:
+    """The configuration these names and shapes imply; None for anything that is not an image UNet."""
+    if not is_unet(tensors) or any(".time_stack." in name or ".temporal" in name for name in tensors):
+        return None
+    channels, down = _levels(tensors)
+    label, cond = tensors.get("label_emb.0.0.weight"), tensors.get("time_embed.cond_proj.weight")
+    context = next((t.shape[1] for name, t in tensors.items() if name.endswith("attn2.to_k.weight")), None)
+    projection = next((t for name, t in tensors.items() if name.endswith(".1.proj_in.weight")), None)
+    if context is None or projection is None:
+        return None
+    return UNetConfig(
+        in_channels=tensors["input_blocks.0.0.weight"].shape[1],
+        out_channels=tensors["out.2.weight"].shape[0],
+        channels=channels,
+        down=down,
+        middle=_depth(tensors, "middle_block") if "middle_block.1.norm.weight" in tensors else -1,
+        up=_up(tensors, [len(level) + 1 for level in reversed(down)]),
+        context=context,
+        linear=projection.ndim == 2,
+        vector=None if label is None else label.shape[1],
+        time_cond=None if cond is None else cond.shape[1],
+    )
+
+
+def _levels(tensors: Tensors) -> tuple[tuple[int, ...], Depths]:
+    """Channels of each level, and transformer depths after each of its residual blocks."""
+    channels: list[int] = []
+    down: list[list[int]] = [[]]
+    i = 1
+    while f"input_blocks.{i}.0.op.weight" in tensors or f"input_blocks.{i}.0.in_layers.0.weight" in tensors:
+        if f"input_blocks.{i}.0.op.weight" in tensors:
+            down.append([])
+        else:
+            del channels[len(down) - 1 :]
+            channels.append(tensors[f"input_blocks.{i}.0.out_layers.3.weight"].shape[0])
+            down[-1].append(_depth(tensors, f"input_blocks.{i}"))
+        i += 1
+    return tuple(channels), tuple(map(tuple, down))
+
+
+def _up(tensors: Tensors, counts: Iterable[int]) -> Depths:
+    """Transformer depths of the way up, ``counts`` residual blocks a level."""
+    up: list[tuple[int, ...]] = []
+    i = 0
+    for count in counts:
+        up.append(tuple(_depth(tensors, f"output_blocks.{i + j}") for j in range(count)))
+        i += count
+    return tuple(up)
+
+
+def _depth(tensors: Tensors, block: str) -> int:
+    depth = 0
+    while f"{block}.1.transformer_blocks.{depth}.norm1.weight" in tensors:
+        depth += 1
+    return depth
+
+
+def _attends(level: tuple[int, ...]) -> bool:
+    return any(level)
+
+
+def network_config(config: UNetConfig, **more: Any) -> dict[str, Any]:
+    """The same as arguments of diffusers' ``UNet2DConditionModel``."""
+    heads = tuple(width // HEAD for width in config.channels) if config.linear else HEADS
+    middle = "UNetMidBlock2DCrossAttn" if config.middle > 0 else "UNetMidBlock2D"
+    down = [list(level) if _attends(level) else 1 for level in config.down]
+    up = [list(level) if _attends(level) else 1 for level in config.up]
+    if config.middle > 0 and isinstance(down[-1], int):
+        down[-1] = [config.middle] * len(config.down[-1])  # the middle block takes its depth from the last level's entry
+    return {
+        "in_channels": config.in_channels,
+        "out_channels": config.out_channels,
+        "block_out_channels": config.channels,
+        "layers_per_block": [len(level) for level in config.down],
+        "down_block_types": ["CrossAttnDownBlock2D" if _attends(level) else "DownBlock2D" for level in config.down],
+        "up_block_types": ["CrossAttnUpBlock2D" if _attends(level) else "UpBlock2D" for level in config.up],
+        "mid_block_type": middle,
+        "transformer_layers_per_block": down,
+        "reverse_transformer_layers_per_block": up,
+        "attention_head_dim": heads,
+        "cross_attention_dim": config.context,
+        "use_linear_projection": config.linear,
+        "time_cond_proj_dim": config.time_cond,
+        **more,
+    }
+
+
+def modules(config: UNetConfig) -> dict[str, str]:
+    """Original module name -> diffusers module name, down to where the names inside agree."""
+    table = {
+        "input_blocks.0.0": "conv_in",
+        "time_embed.0": "time_embedding.linear_1",
+        "time_embed.2": "time_embedding.linear_2",
+        "time_embed.cond_proj": "time_embedding.cond_proj",
+        "out.0": "conv_norm_out",
+        "out.2": "conv_out",
+    }
+    table |= _resnet("middle_block.0", "mid_block.resnets.0")
+    if config.middle > 0:
+        table |= {"middle_block.1": "mid_block.attentions.0"} | _resnet("middle_block.2", "mid_block.resnets.1")
+    i = 1
+    for level, depths in enumerate(config.down):
+        for j, depth in enumerate(depths):
+            table |= _resnet(f"input_blocks.{i}.0", f"down_blocks.{level}.resnets.{j}")
+            if depth:
+                table[f"input_blocks.{i}.1"] = f"down_blocks.{level}.attentions.{j}"
+            i += 1
+        if level < len(config.down) - 1:
+            table[f"input_blocks.{i}.0.op"] = f"down_blocks.{level}.downsamplers.0.conv"
+            i += 1
+    i = 0
+    for level, depths in enumerate(config.up):
+        for j, depth in enumerate(depths):
+            table |= _resnet(f"output_blocks.{i}.0", f"up_blocks.{level}.resnets.{j}")
+            if depth:
+                table[f"output_blocks.{i}.1"] = f"up_blocks.{level}.attentions.{j}"
+            if j == len(depths) - 1 and level < len(config.up) - 1:
+                table[f"output_blocks.{i}.{2 if depth else 1}.conv"] = f"up_blocks.{level}.upsamplers.0.conv"
+            i += 1
+    return table
+
+
+def _resnet(source: str, target: str) -> dict[str, str]:
+    return {f"{source}.{old}": f"{target}.{new}" for old, new in RESNET.items()}
+
+
+def rename(names: Iterable[str], table: Mapping[str, str]) -> KeyMap:
+    """Rows for the names that lie in a module of ``table``; others get none."""
+    rows = []
+    for name in names:
+        end = name.rfind(".")
+        while end > 0 and name[:end] not in table:
+            end = name.rfind(".", 0, end)
+        if end > 0:
+            rows.append(Row(table[name[:end]] + name[end:], name))
+    return tuple(rows)
+
+
+def concatenated(options: Mapping[str, Any], x: Tensor, inside: Any) -> Tensor:
+    """What an inpainting network sees beside the latent: (B, 1 + C, h, w), the mask (1: draw here) and the kept picture.
+
+    ``options`` holds ``concat_mask`` and ``concat_latent_image`` (a VAE latent), or what the sampler knows: ``denoise_mask``
+    and ``latent_image`` (as the denoiser sees it). Without either the whole picture is to be drawn.
+    """
+    mask = options.get("concat_mask", options.get("denoise_mask"))
+    image = options.get("concat_latent_image")
+    image = options.get("latent_image") if image is None else inside(image)
+    mask = torch.ones_like(x[:, :1]) if mask is None else fit(mask.reshape(-1, 1, *mask.shape[-2:]), x).round()
+    image = torch.zeros_like(x) if image is None else fit(image, x)
+    return torch.cat([mask, image], dim=1)
+
+
+def fit(picture: Tensor, x: Tensor) -> Tensor:
+    """``picture`` (b, c, h, w) resized to the height, width, batch, device and dtype of ``x``."""
+    picture = picture.to(x)
+    if picture.shape[-2:] != x.shape[-2:]:
+        picture = torch.nn.functional.interpolate(picture, size=x.shape[-2:], mode="bilinear")
+    return repeat_to(picture, x.shape[0])
+
+
+def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None) -> Tensor:
+    """One call of the network: (B, C, h, w) at ``timestep`` (B,) -> its output, in the network's dtype."""
+    dtype = network.conv_in.weight.dtype  # type: ignore[union-attr]
+    sample = torch.cat([x, inputs["concat"].to(x)], dim=1) if "concat" in inputs else x
+    added = {"text_embeds": inputs["pooled"].to(dtype), "time_ids": inputs["time_ids"].to(dtype)} if "time_ids" in inputs else None
+    output: Tensor = network(
+        sample.to(dtype),
+        timestep,
+        encoder_hidden_states=inputs["context"].to(dtype),
+        added_cond_kwargs=added,
+        down_block_additional_residuals=residuals.down if residuals is not None and residuals.down else None,
+        mid_block_additional_residual=None if residuals is None else residuals.mid,
+        return_dict=False,
+    )[0]
+    return output
+
+
+def build(config: UNetConfig, **more: Any) -> nn.Module:
+    """The network on the meta device."""
+    return networks.build("UNet2DConditionModel", network_config(config, **more))

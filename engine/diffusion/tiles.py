@@ -1,0 +1,56 @@
+"""Work on a large picture tile by tile and put the results together without seams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+
+def starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles of ``tile`` begin so that they cover ``length`` and neighbours share at least ``overlap``; even spread."""
+    if length <= tile:
+        return [0]
+    step = max(1, tile - overlap)
+    count = -(-(length - tile) // step) + 1
+    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+
+
+def ramp(first: int, last: int, length: int, overlap: int) -> Tensor:
+    """Weights (last - first,) of a tile's cells: 1, falling linearly over ``overlap`` towards sides that have a neighbour."""
+    cells = torch.arange(last - first, dtype=torch.float32) + 1
+    left = cells / (overlap + 1) if first > 0 else torch.ones_like(cells)
+    right = cells.flip(0) / (overlap + 1) if last < length else torch.ones_like(cells)
+    return torch.minimum(left, right).clamp(max=1)
+
+
+def boxes(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Row slice, column slice and blending weights (h, w) of every tile."""
+    for top in starts(height, tile, overlap):
+        for left in starts(width, tile, overlap):
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            weights = ramp(top, bottom, height, overlap)[:, None] * ramp(left, right, width, overlap)[None]
+            yield slice(top, bottom), slice(left, right), weights
+
+
+def tiled(function: Callable[[Tensor], Tensor], x: Tensor, tile: int, overlap: int, up: int = 1, down: int = 1) -> Tensor:
+    """``function`` (which enlarges by ``up`` or shrinks by ``down``) of ``x`` (B, C, H, W), ``tile`` cells of the input at a time.
+
+    Where tiles overlap their results are averaged with weights that fall to the tile's edge. ``tile`` and ``overlap``
+    must be multiples of ``down``.
+    """
+    height, width = x.shape[-2] * up // down, x.shape[-1] * up // down
+    total: Tensor | None = None
+    norm = torch.zeros(height, width, device=x.device)
+    scale = x.shape[-2] // down, x.shape[-1] // down
+    for rows, columns, weights in boxes(*scale, tile // down, overlap // down):
+        piece = function(x[..., rows.start * down : rows.stop * down, columns.start * down : columns.stop * down]).float()
+        weights = weights.repeat_interleave(up, 0).repeat_interleave(up, 1).to(x.device)
+        if total is None:
+            total = piece.new_zeros(*piece.shape[:-2], height, width)
+        place = slice(rows.start * up, rows.stop * up), slice(columns.start * up, columns.stop * up)
+        total[(..., *place)] += piece * weights
+        norm[place] += weights
+    assert total is not None
+    return total / norm
