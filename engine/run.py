@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from engine.events import Emit, Preview, Progress, ignore
 from engine.folders import Folders
 
 if TYPE_CHECKING:
+    from engine.diffusion.journal import FolderJournal
     from engine.diffusion.residency import Residency
     from engine.outputs import Saved
 
@@ -50,6 +53,7 @@ class Job:
     """What all steps of one execution share. ``prompt`` is API JSON as submitted; ``extra`` is ComfyUI's extra_pnginfo.
 
     ``residency`` gives the holder of loaded networks; a server passes the same one to all jobs, made at the first call.
+    ``journal`` is a folder for what sampling has computed so far, so that a killed job goes on where it was.
     """
 
     id: str = "local"
@@ -59,6 +63,7 @@ class Job:
     emit: Emit = ignore
     cancel: Cancel = field(default_factory=Cancel)
     previews: bool = False
+    journal: Path | None = None
     residency: Callable[[], Any] = field(default_factory=lambda: cache(residency_of_its_own))
 
 
@@ -86,6 +91,15 @@ class Run:
         """Where networks are loaded to: pass it to the loaders of engine.diffusion."""
         place: Residency = self.job.residency()
         return place
+
+    @property
+    def journal(self) -> FolderJournal | None:
+        """Where this call of this node keeps what its network said, if the job is to survive a crash."""
+        if self.job.journal is None:
+            return None
+        from engine.diffusion.journal import FolderJournal
+
+        return FolderJournal(self.job.journal / f"{quote(self.node, safe='')}-{self.call_index}")
 
     @property
     def prompt(self) -> Mapping[str, Any] | None:

@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.diffusion.clip import Clip as Clip
+    from engine.diffusion.guidance import Guider as Guider
     from engine.diffusion.model import Model as Model
+    from engine.diffusion.samplers import Sampler as Sampler
+    from engine.diffusion.sampling import LatentNoise
     from engine.diffusion.vae import Vae as Vae
+
+    Noise = LatentNoise
 else:
     Tensor = object
+    Sampler = NewType("Sampler", object)
+    Guider = NewType("Guider", object)
+    Noise = NewType("Noise", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
     Vae = NewType("Vae", object)
@@ -63,9 +71,6 @@ AudioEncoderOutput = NewType("AudioEncoderOutput", object)
 Photomaker = NewType("Photomaker", object)
 
 # Sampling.
-Sampler = NewType("Sampler", object)
-Guider = NewType("Guider", object)
-Noise = NewType("Noise", object)
 LatentOperation = NewType("LatentOperation", object)
 
 # Hooks and schedules.

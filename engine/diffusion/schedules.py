@@ -194,3 +194,20 @@ def sigmas_for(
     if drop_penultimate:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas if whole else sigmas[-(steps + 1) :]
+
+
+def extended(sigmas: Tensor, steps: int, start: float, end: float, spacing: str = "linear") -> Tensor:
+    """``sigmas`` with ``steps`` levels for one between each two of which the upper lies in ``end`` .. ``start``.
+
+    ``spacing`` is how the new ones lie between the old: linear, cosine (denser above) or sine (denser below).
+    """
+    share = torch.linspace(0, 1, steps + 1)[1:-1]
+    bend = {"linear": share, "cosine": torch.sin(share * torch.pi / 2), "sine": 1 - torch.cos(share * torch.pi / 2)}
+    if spacing not in bend:
+        raise ValueError(f"expected a spacing of {', '.join(bend)}, but got {spacing!r}")
+    out: list[Tensor] = []
+    for upper, lower in zip(sigmas[:-1], sigmas[1:], strict=True):
+        out.append(upper.reshape(1))
+        if end <= float(upper) <= start:
+            out.append(upper + (lower - upper) * bend[spacing])
+    return torch.cat([*out, sigmas[-1:]])

@@ -155,6 +155,7 @@ def crop_to_cells(pixels: Tensor, mask: Tensor, factor: int = 8) -> tuple[Tensor
     """Pictures (B, H, W, 3) and mask cut about the centre to whole latent cells; the mask first takes the pictures' size."""
     height, width = pixels.shape[1:3]
     hole = resize(mask.reshape(-1, 1, *mask.shape[-2:]), width, height, "bilinear")
-    kept_height, kept_width = height // factor * factor, width // factor * factor
-    top, left = (height - kept_height) // 2, (width - kept_width) // 2
-    return pixels[:, top : top + kept_height, left : left + kept_width], hole[:, 0, top : top + kept_height, left : left + kept_width]
+    top, left = height % factor // 2, width % factor // 2
+    rows = slice(top, top + height // factor * factor)
+    columns = slice(left, left + width // factor * factor)
+    return pixels[:, rows, columns], hole[:, 0, rows, columns]
