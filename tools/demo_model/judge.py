@@ -1,0 +1,142 @@
+"""A small classifier of latents that scores what the model draws: nouns, backgrounds and styles.
+
+It is trained on the encoded training pictures, whole ones with one object and the halves of those with two.
+It looks at latents, so a picture that it knows may still be soft to the eye: the grids are the last word.
+
+python -m tools.demo_model.judge --steps 1500
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .clock import Clock, Threads
+from .concepts import BACKGROUND_COLOURS, NOUNS, SCENES, STYLES
+from .dataset import Latents
+from .optimizers import Optimizers
+from .paths import Paths, add_paths
+
+BACKGROUNDS = [*SCENES, *BACKGROUND_COLOURS]
+CLASSES = (list(NOUNS), BACKGROUNDS, list(STYLES))
+HELD_OUT = 2000
+
+
+class Verdict(NamedTuple):
+    """Scores of the nouns, backgrounds and styles, (B, classes) each."""
+
+    noun: Tensor
+    background: Tensor
+    style: Tensor
+
+
+def half(z: Tensor, slot: int) -> Tensor:
+    """The left or right half of latents, widened to a square by its edge columns."""
+    part = z[..., :8] if slot == 0 else z[..., 8:]
+    return F.pad(part, (4, 4, 0, 0), mode="replicate")
+
+
+class Judge(nn.Module):
+    """Five convolutions and a linear layer for each question."""
+
+    def __init__(self, width: int = 96) -> None:
+        super().__init__()
+        widths = (4, width, width, 2 * width, 2 * width, 2 * width)
+        layers: list[nn.Module] = []
+        for k, (a, b) in enumerate(pairwise(widths)):
+            layers += [nn.Conv2d(a, b, 3, stride=2 if k in (2, 4) else 1, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2))
+        self.heads = nn.ModuleList(nn.Linear(2 * width * 16, len(classes)) for classes in CLASSES)
+
+    def forward(self, z: Tensor) -> Verdict:
+        """Of latents (B, 4, 16, 16)."""
+        h = self.body(z)
+        return Verdict(*(head(h) for head in self.heads))
+
+
+class Examples:
+    """Every object of the training pictures with its three answers."""
+
+    def __init__(self, latents: Latents) -> None:
+        self.latents = latents
+        rows = [
+            (i, slot if len(scene["objs"]) == 2 else -1, *answers(thing["noun"], scene["bg"], scene["style"]))
+            for i, scene in enumerate(latents.scenes)
+            for slot, thing in enumerate(scene["objs"])
+        ]
+        self.rows = torch.tensor(rows)
+
+    def take(self, ids: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Noised a little, since generated latents are not as clean; (B, 4, 16, 16) and (B, 3)."""
+        rows = self.rows[torch.from_numpy(ids)]
+        z = self.latents.draw(rows[:, 0].numpy(), generator)
+        slot = rows[:, 1].view(-1, 1, 1, 1)
+        z = torch.where(slot < 0, z, torch.where(slot == 0, half(z, 0), half(z, 1)))
+        return z + 0.1 * torch.randn(z.shape, generator=generator), rows[:, 2:]
+
+    def batches(self, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Random examples but for the held-out ones, which are the last."""
+        rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        while True:
+            yield self.take(rng.integers(len(self.rows) - HELD_OUT, size=size), generator)
+
+
+def answers(noun: str, background: str, style: str) -> tuple[int, int, int]:
+    """The classes' numbers."""
+    return CLASSES[0].index(noun), CLASSES[1].index(background), CLASSES[2].index(style)
+
+
+@torch.no_grad()
+def accuracy(judge: Judge, examples: Examples) -> list[float]:
+    """On the held-out examples, for the three questions."""
+    judge.eval()
+    n = len(examples.rows)
+    z, wanted = examples.take(np.arange(n - HELD_OUT, n), torch.Generator().manual_seed(0))
+    return [float((scores.argmax(1) == wanted[:, k]).float().mean()) for k, scores in enumerate(judge(z))]
+
+
+def load_judge(path: Path) -> Judge:
+    """A trained one."""
+    judge = Judge()
+    judge.load_state_dict(torch.load(path))
+    return judge.eval()
+
+
+def main() -> None:
+    """Trains the judge and says how good it is."""
+    ap = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add_paths(ap)
+    ap.add_argument("--steps", type=int, default=1500)
+    ap.add_argument("--minutes", type=float, default=5, help="how long, when --steps is 0")
+    ap.add_argument("--batch", type=int, default=64)
+    ap.add_argument("--lr", type=float, default=1e-3)
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--seed", type=int, default=11)
+    a = ap.parse_args()
+    paths = Paths.of(a)
+    torch.set_num_threads(a.threads)
+    torch.manual_seed(a.seed)
+    judge, examples = Judge(), Examples(Latents(paths.data))
+    optimizers, clock, threads = Optimizers(judge.named_parameters(), a.lr, muon=False), Clock(a.steps, a.minutes), Threads()
+    source = examples.batches(a.batch, a.seed)
+    while clock.progress < 1:
+        threads.tick()
+        z, wanted = next(source)
+        loss = torch.stack([F.cross_entropy(scores, wanted[:, k]) for k, scores in enumerate(judge(z))]).sum()
+        optimizers.step(loss, clock.rate(50, 0.2, 0.01))
+        if clock.tick():
+            print(f"{clock.i} {clock.seconds:.0f}s loss {loss.item():.3f}", flush=True)
+    print("held out: nouns {:.1%}, backgrounds {:.1%}, styles {:.1%}".format(*accuracy(judge, examples)))
+    torch.save(judge.state_dict(), paths.work / "judge.pt")
+
+
+if __name__ == "__main__":
+    main()
