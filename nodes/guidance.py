@@ -1,0 +1,87 @@
+"""How predictions become one: variations of classifier-free guidance."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Interval
+
+from engine.node import Round, Step, node
+from engine.types import Model
+
+Norm = Annotated[float, Interval(ge=0.0, le=50.0), Step(0.1)]
+
+
+@node("APG", category="sampling/custom_sampling", title="Adaptive Projected Guidance")
+def adaptive_projected_guidance(
+    model: Model,
+    eta: Annotated[float, Interval(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
+    norm_threshold: Norm = 5.0,
+    momentum: Annotated[float, Interval(ge=-5.0, le=1.0), Step(0.01)] = 0.0,
+) -> Model:
+    """Weaken the part of guidance that only raises contrast (``eta``), and cap its length."""
+    from engine.diffusion.rules import apg
+
+    return model.with_before(apg(eta, norm_threshold, momentum))
+
+
+@node("CFGZeroStar", category="advanced/guidance", outputs=("patched_model",))
+def cfg_zero_star(model: Model) -> Model:
+    """Scale the negative prediction to best match the positive one before guiding (CFG-Zero*)."""
+    from engine.diffusion import rules
+
+    return model.with_after(rules.cfg_zero_star())
+
+
+@node("CFGNorm", category="advanced/guidance", outputs=("patched_model",), experimental=True)
+def cfg_norm(model: Model, strength: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)] = 1.0) -> Model:
+    """Keep guidance from making the prediction longer than the positive one."""
+    from engine.diffusion import rules
+
+    return model.with_after(rules.cfg_norm(strength))
+
+
+@node("TCFG", category="advanced/guidance", title="Tangential Damping CFG", outputs=("patched_model",))
+def tcfg(model: Model) -> Model:
+    """Drop the part of the negative prediction that lies across the direction both share."""
+    from engine.diffusion import rules
+
+    return model.with_before(rules.tcfg())
+
+
+@node("Mahiro", category="_for_testing", title="Mahiro CFG", outputs=("patched_model",), experimental=True)
+def mahiro(model: Model) -> Model:
+    """Guide less where guidance and the positive prediction already agree."""
+    from engine.diffusion import rules
+
+    return model.with_after(rules.mahiro())
+
+
+@node("Epsilon Scaling", category="model_patches/unet")
+def epsilon_scaling(
+    model: Model, scaling_factor: Annotated[float, Interval(ge=0.5, le=1.5), Step(0.001), Round(False)] = 1.005
+) -> Model:
+    """Divide the predicted noise by a factor near 1, against the exposure bias of long runs."""
+    from engine.diffusion.rules import scale_eps
+
+    return model.with_after(scale_eps(scaling_factor))
+
+
+@node("VideoLinearCFGGuidance", category="sampling/video_models")
+def video_linear_cfg_guidance(
+    model: Model, min_cfg: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.5), Round(0.01)] = 1.0
+) -> Model:
+    """Let the guidance scale rise over the frames, from ``min_cfg`` to the sampler's."""
+    from engine.diffusion.rules import linear_cfg
+
+    return model.with_rule(linear_cfg(min_cfg))
+
+
+@node("VideoTriangleCFGGuidance", category="sampling/video_models")
+def video_triangle_cfg_guidance(
+    model: Model, min_cfg: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.5), Round(0.01)] = 1.0
+) -> Model:
+    """Let the guidance scale rise to the middle frame and fall again."""
+    from engine.diffusion.rules import triangle_cfg
+
+    return model.with_rule(triangle_cfg(min_cfg))

@@ -1,0 +1,122 @@
+"""Text: joining, cutting, searching, replacing."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Interval
+
+from engine.node import Multiline, node
+
+Text = Annotated[str, Multiline()]
+
+
+@node("StringConcatenate", category="utils/string", title="Concatenate")
+def string_concatenate(string_a: Text, string_b: Text, delimiter: str = "") -> str:
+    """The first text, the delimiter, the second text."""
+    return delimiter.join((string_a, string_b))
+
+
+@node("StringSubstring", category="utils/string", title="Substring")
+def string_substring(string: Text, start: int, end: int) -> str:
+    """The characters from ``start`` up to ``end``; negative numbers count from the end."""
+    return string[start:end]
+
+
+class Length(NamedTuple):
+    length: int
+
+
+@node("StringLength", category="utils/string", title="Length")
+def string_length(string: Text) -> Length:
+    """How many characters it has."""
+    return Length(len(string))
+
+
+@node("CaseConverter", category="utils/string", title="Case Converter")
+def case_converter(string: Text, mode: Literal["UPPERCASE", "lowercase", "Capitalize", "Title Case"]) -> str:
+    """The text in capitals, in small letters, or with capital initials."""
+    modes = {"UPPERCASE": str.upper, "lowercase": str.lower, "Capitalize": str.capitalize, "Title Case": str.title}
+    return modes[mode](string)
+
+
+@node("StringTrim", category="utils/string", title="Trim")
+def string_trim(string: Text, mode: Literal["Both", "Left", "Right"]) -> str:
+    """The text without white space at its ends."""
+    return {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}[mode](string)
+
+
+@node("StringReplace", category="utils/string", title="Replace")
+def string_replace(string: Text, find: Text, replace: Text) -> str:
+    """Every ``find`` becomes ``replace``."""
+    return string.replace(find, replace)
+
+
+class Found(NamedTuple):
+    contains: bool
+
+
+@node("StringContains", category="utils/string", title="Contains")
+def string_contains(string: Text, substring: Text, case_sensitive: bool = True) -> Found:
+    """Whether the one text holds the other."""
+    return Found(substring in string if case_sensitive else substring.lower() in string.lower())
+
+
+@node("StringCompare", category="utils/string", title="Compare")
+def string_compare(
+    string_a: Text, string_b: Text, mode: Literal["Starts With", "Ends With", "Equal"], case_sensitive: bool = True
+) -> bool:
+    """Whether the first text starts with, ends with or equals the second."""
+    a, b = (string_a, string_b) if case_sensitive else (string_a.lower(), string_b.lower())
+    return {"Starts With": a.startswith(b), "Ends With": a.endswith(b), "Equal": a == b}[mode]
+
+
+def _flags(case_insensitive: bool, multiline: bool, dotall: bool) -> re.RegexFlag:
+    flags = re.RegexFlag.NOFLAG
+    for wanted, flag in ((case_insensitive, re.IGNORECASE), (multiline, re.MULTILINE), (dotall, re.DOTALL)):
+        flags |= flag if wanted else re.RegexFlag.NOFLAG
+    return flags
+
+
+class Matches(NamedTuple):
+    matches: bool
+
+
+@node("RegexMatch", category="utils/string", title="Regex Match")
+def regex_match(
+    string: Text, regex_pattern: Text, case_insensitive: bool = True, multiline: bool = False, dotall: bool = False
+) -> Matches:
+    """Whether the pattern occurs anywhere."""
+    return Matches(re.search(regex_pattern, string, _flags(case_insensitive, multiline, dotall)) is not None)
+
+
+@node("RegexExtract", category="utils/string", title="Regex Extract")
+def regex_extract(
+    string: Text,
+    regex_pattern: Text,
+    mode: Literal["First Match", "All Matches", "First Group", "All Groups"],
+    case_insensitive: bool = True,
+    multiline: bool = False,
+    dotall: bool = False,
+    group_index: Annotated[int, Interval(ge=0, le=100)] = 1,
+) -> str:
+    """What the pattern matched, or one of its groups; all matches come on lines of their own."""
+    found = list(re.finditer(regex_pattern, string, _flags(case_insensitive, multiline, dotall)))
+    group = group_index if mode.endswith(("Group", "Groups")) else 0
+    parts = [match[group] or "" for match in found if group <= match.re.groups]
+    return "\n".join(parts if mode.startswith("All") else parts[:1])
+
+
+@node("RegexReplace", category="utils/string", title="Regex Replace")
+def regex_replace(
+    string: Text,
+    regex_pattern: Text,
+    replace: Text,
+    case_insensitive: bool = True,
+    multiline: bool = False,
+    dotall: bool = False,
+    count: Annotated[int, Interval(ge=0, le=100)] = 0,
+) -> str:
+    r"""Replace what the pattern matches; ``\1`` stands for its first group, ``count`` 0 replaces all."""
+    return re.sub(regex_pattern, replace, string, count=count, flags=_flags(case_insensitive, multiline, dotall))
