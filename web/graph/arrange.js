@@ -5,7 +5,6 @@ import { boxAround } from './edit.js';
 
 /** @typedef {import('./record.js').Edit} Edit */
 /** @typedef {import('./model.js').NodeId} NodeId */
-/** @typedef {import('./model.js').Graph} Graph */
 
 /** @param {Edit} e @param {[number, number, number, number]} box @param {string} [title] @param {string} [color] */
 export function addGroup(e, box, title = 'Group', color = '#3f789e') {
@@ -25,7 +24,7 @@ export function setGroup(e, id, set) {
   e.change({ op: 'group=', id, set });
 }
 
-/** What lies in a group: things whose middle is inside its box. @param {Graph} graph @param {number} id */
+/** What lies in a group: things whose middle is inside its box. @param {import('./model.js').Graph} graph @param {number} id */
 export function insideGroup(graph, id) {
   const group = graph.groups.get(id);
   /** @type {{nodes: NodeId[], groups: number[], reroutes: number[]}} */ const found = { nodes: [], groups: [], reroutes: [] };

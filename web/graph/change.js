@@ -239,7 +239,8 @@ function setGraph(flow, c) {
 
 /** @param {Workflow} flow @param {Change} c @returns {Change} */
 function addSub(flow, c) {
-  graphFromJson(structuredClone(c.data), flow, c.home ?? '');
+  const graph = graphFromJson(structuredClone(c.data), flow, c.home ?? '');
+  for (const node of graph.nodes.values()) flow.bind(node, graph);
   return { op: 'sub-', id: c.data.id };
 }
 

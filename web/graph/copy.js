@@ -49,7 +49,7 @@ export function copyItems(graph, items) {
   };
   data.last_node_id = root.lastNode;
   data.outside = outside.map((link) => ({ from: link.from, fromSlot: link.fromSlot, to: link.to, toSlot: link.toSlot }));
-  if (graph.flow.subs.size) data.definitions = { subgraphs: [...flow.subs.values()].map((sub) => ({ ...graphToJson(sub), definitions: undefined })) };
+  if (graph.flow.subs.size) data.definitions = { subgraphs: [...flow.subs.values()].map((sub) => flatDefinition(sub)) };
   return data;
 }
 
@@ -62,7 +62,7 @@ export function copyItems(graph, items) {
 export function pasteFragment(e, data, { at, offset = [0, 0], links = false } = {}) {
   const from = workflowFromJson(data, e.flow.defs);
   const [dx, dy] = at ? shiftTo(from.root, at) : offset;
-  for (const sub of from.subs.values()) if (!e.flow.subs.has(sub.id)) e.change({ op: 'sub+', data: { ...graphToJson(sub), definitions: undefined } });
+  for (const sub of from.subs.values()) if (!e.flow.subs.has(sub.id)) e.change({ op: 'sub+', data: flatDefinition(sub) });
   const made = cloneInto(e, from.root, dx, dy);
   if (links) {
     for (const link of data.outside ?? []) {
@@ -115,6 +115,12 @@ export function cloneInto(e, from, dx, dy) {
     groups.push(id);
   }
   return { ids, groups, reroutes: [...reroutes.values()] };
+}
+
+/** A definition without those written inside it: they are carried beside it. @param {Graph} sub */
+export function flatDefinition(sub) {
+  const { definitions: _, ...data } = graphToJson(sub);
+  return data;
 }
 
 /** A node's data with its sockets free. @param {Record<string, any>} node */

@@ -25,19 +25,42 @@ export function find(items, textOf, query, { limit = 60, weight } = {}) {
   }
   const texts = items.map(textOf);
   /** @type {Map<number, Hit<T>>} */ const hits = new Map();
+  /** @param {number} i @param {number[]} marks */
+  const hit = (i, marks) => {
+    if (!hits.has(i)) hits.set(i, { item: items[i], text: texts[i], marks });
+  };
   for (const fuzzy of [TYPOS, LETTERS]) {
     const [found, info, order] = fuzzy.search(texts, words, 1, 1e4);
-    if (!found || !info || !order) continue;
-    for (const at of order) {
-      const i = info.idx[at];
-      if (!hits.has(i)) hits.set(i, { item: items[i], text: texts[i], marks: info.ranges[at] });
-    }
+    if (info && order) for (const at of order) hit(info.idx[at], info.ranges[at]);
+    else for (const i of found ?? []) hit(i, stretches(texts[i], words));
     if (hits.size >= limit) break;
   }
+  if (hits.size < 8) texts.forEach((text, i) => inOrder(text, words) && hit(i, []));
   const list = [...hits.values()];
   const lower = words.toLowerCase();
   const rank = list.map((hit, i) => ({ hit, score: i - closeness(hit.text.toLowerCase(), lower) - (weight?.(hit.item) ?? 0) }));
   return rank.sort((a, b) => a.score - b.score).slice(0, limit).map(({ hit }) => hit);
+}
+
+/** Where the words of a query stand in a text. @param {string} text @param {string} query */
+function stretches(text, query) {
+  const lower = text.toLowerCase();
+  const found = query.toLowerCase().split(/\s+/).map((word) => [lower.indexOf(word), word.length]).filter(([at]) => at >= 0);
+  return found.sort((a, b) => a[0] - b[0]).flatMap(([at, length]) => [at, at + length]);
+}
+
+/** Whether all letters of a query appear in order, the first at the start of a word. @param {string} text @param {string} query */
+function inOrder(text, query) {
+  const letters = query.toLowerCase().replace(/\s+/g, '');
+  const lower = text.toLowerCase();
+  for (let start = lower.indexOf(letters[0]); start >= 0; start = lower.indexOf(letters[0], start + 1)) {
+    if (start > 0 && /\w/.test(lower[start - 1])) continue;
+    let at = start;
+    let n = 1;
+    while (n < letters.length && (at = lower.indexOf(letters[n], at + 1)) >= 0) n++;
+    if (n === letters.length) return true;
+  }
+  return false;
 }
 
 /** A bonus for names that begin with, or are, what was typed. @param {string} text @param {string} query */

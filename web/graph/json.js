@@ -107,7 +107,7 @@ function linkToObject(link) {
 
 /** @param {Link} link @returns {any[]} */
 function linkToArray(link) {
-  return [link.id, link.from, link.fromSlot, link.to, link.toSlot, link.type, .../** @type {any} */ (link.rest?.['more'] ?? [])];
+  return [link.id, link.from, link.fromSlot, link.to, link.toSlot, link.type, ...(/** @type {any} */ (link.rest)?.more ?? [])];
 }
 
 /** Reads nodes, links, reroutes and groups, which both formats share. @param {Graph} graph @param {Json} data */

@@ -7,7 +7,6 @@ import { addPort } from './sub.js';
 
 /** @typedef {import('./record.js').Edit} Edit */
 /** @typedef {import('./model.js').NodeId} NodeId */
-/** @typedef {import('./model.js').Graph} Graph */
 /** @typedef {import('./model.js').Node} Node */
 /** @typedef {import('./model.js').Link} Link */
 /** @typedef {{node: NodeId, slot: number}} Output */
@@ -20,7 +19,7 @@ import { addPort } from './sub.js';
 export function connect(e, from, to, more = {}) {
   if (why(e.graph, from, to)) return null;
   const origin = from.node === INPUTS && from.slot >= e.graph.inputs.length ? addPort(e, 'in', to) : from;
-  const target = to.node === OUTPUTS && (to.slot ?? 0) >= e.graph.outputs.length ? addPort(e, 'out', origin) : to;
+  /** @type {Input} */ const target = to.node === OUTPUTS && (to.slot ?? 0) >= e.graph.outputs.length ? addPort(e, 'out', origin) : to;
   const slot = target.widget !== undefined ? widgetSocket(e, target.node, target.widget) : (target.slot ?? -1);
   if (slot < 0) return null;
   const same = [...e.graph.links.values()].find((link) => link.to === target.node && link.toSlot === slot && link.from === origin.node && link.fromSlot === origin.slot);
@@ -44,7 +43,7 @@ function clearTarget(e, id, slot) {
   }
 }
 
-/** @param {Graph} graph @param {Output} from @param {Input} to */
+/** @param {import('./model.js').Graph} graph @param {Output} from @param {Input} to */
 function linkType(graph, from, to) {
   const out = from.node === INPUTS ? graph.inputs[from.slot].type : graph.node(from.node)?.outputs[from.slot].type;
   return !out || isAny(out) ? (typeAt(graph, to) ?? '*') : out;
@@ -162,7 +161,7 @@ export function insertOnLink(e, linkId, nodeId) {
 
 /**
  * The socket of a node a wire of some type would best go to: exact type before union, free before taken.
- * @param {Graph} graph @param {NodeId} nodeId @param {'in'|'out'} side @param {string} type @returns {{slot?: number, widget?: string}|null}
+ * @param {import('./model.js').Graph} graph @param {NodeId} nodeId @param {'in'|'out'} side @param {string} type @returns {{slot?: number, widget?: string}|null}
  */
 export function freeSocket(graph, nodeId, side, type) {
   const node = graph.node(nodeId);
@@ -196,7 +195,7 @@ export function addReroute(e, linkId, pos, before) {
 /**
  * What a bypassed node passes to one of its outputs: the same place if the types fit, else the first input of exactly
  * the type, else the first that fits. Null if there is none.
- * @param {Graph} graph @param {Node} node @param {number} output @param {string} wanted type of the far end @returns {Link|null}
+ * @param {import('./model.js').Graph} graph @param {Node} node @param {number} output @param {string} wanted type of the far end @returns {Link|null}
  */
 export function bypassSource(graph, node, output, wanted) {
   const slot = bypassSlot(node, output, wanted);

@@ -1,0 +1,2 @@
+export const marked: { parse(text: string, options?: any): string };
+export const DOMPurify: { sanitize(html: string, options?: any): string; addHook(name: string, fn: (node: any) => void): void };
