@@ -1,0 +1,199 @@
+"""Which weights are on which device; the only code that casts or moves them.
+
+A patched network is a module of its own that shares every unpatched weight with its siblings: patches are computed from
+the file's weights, and nothing resident is ever written to. When the budget is short the module used longest ago goes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from engine.diffusion.parts import Part
+from engine.diffusion.patches import Patch, patched, touching
+from engine.diffusion.precision import Precision, best_device, precision
+
+Prepare = Callable[[nn.Module, str], None]
+"""(module, role): what makes a placed module faster without changing what it says."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What placing a network will do: bytes it needs, names of what has to go, and whether that is enough."""
+
+    nbytes: int
+    evicts: tuple[str, ...]
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One line of what is resident."""
+
+    role: str
+    nbytes: int
+    dtype: torch.dtype
+    patches: int
+
+
+@dataclass(eq=False)
+class _Resident:
+    part: Part
+    patches: tuple[Patch, ...]
+    precision: Precision
+    module: nn.Module
+    weights: dict[str, Tensor] = field(repr=False)
+
+    @property
+    def key(self) -> tuple[Part, tuple[Patch, ...], Precision]:
+        return self.part, self.patches, self.precision
+
+    def owned(self) -> dict[int, int]:
+        """Bytes by address of the storages that are ours, not the file's."""
+        file = {weight.untyped_storage().data_ptr() for weight in self.part.stored.values()}
+        storages = [weight.untyped_storage() for weight in self.weights.values()]
+        return {s.data_ptr(): s.nbytes() for s in storages if s.data_ptr() not in file}
+
+
+class Residency:
+    """A ``Place`` with a memory: modules stay on the device, in order of last use, as long as they fit in ``budget`` bytes."""
+
+    def __init__(
+        self,
+        device: torch.device | str | None = None,
+        budget: int | None = None,
+        dtype: torch.dtype | None = None,
+        prepare: Prepare | None = None,
+    ) -> None:
+        self._device = torch.device(device) if device is not None else None
+        self._budget = budget
+        self._dtype = dtype
+        self._prepare = prepare
+        self._residents: list[_Resident] = []
+        self._lock = threading.RLock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks compute; asked of torch at the first use, not before."""
+        if self._device is None:
+            self._device = best_device()
+        return self._device
+
+    def __call__(self, part: Part, patches: Sequence[object] = (), *, dtype: torch.dtype | None = None) -> nn.Module:
+        """The network of ``part`` with ``patches``, ready to compute; the same module as last time if it is still here."""
+        with self._lock:
+            key = (part, _active(patches), self._precision(part, dtype))
+            for resident in self._residents:
+                if resident.key == key:
+                    self._residents.remove(resident)
+                    self._residents.append(resident)
+                    return resident.module
+            self._evict(self._plan(*key).evicts)
+            resident = self._make(*key)
+            self._residents.append(resident)
+            return resident.module
+
+    def plan(self, part: Part, patches: Sequence[object] = (), *, dtype: torch.dtype | None = None) -> Plan:
+        """What ``__call__`` would do, without doing it."""
+        with self._lock:
+            plan = self._plan(part, _active(patches), self._precision(part, dtype))
+            return Plan(plan.nbytes, tuple(resident.part.role for resident in plan.evicts), plan.fits)
+
+    def free(self, role: str | None = None) -> None:
+        """Let go of everything, or of the networks of one role."""
+        with self._lock:
+            self._evict([resident for resident in self._residents if role in (None, resident.part.role)])
+
+    def resident(self) -> list[Loaded]:
+        """What is here, used longest ago first."""
+        with self._lock:
+            return [Loaded(r.part.role, sum(r.owned().values()), r.precision.dtype, len(r.patches)) for r in self._residents]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all resident weights, shared ones once, mapped files not counted."""
+        with self._lock:
+            return sum(self._bytes(self._residents).values())
+
+    def _precision(self, part: Part, dtype: torch.dtype | None) -> Precision:
+        return precision(part.role, self.device, dtype or self._dtype)
+
+    def _plan(self, part: Part, patches: tuple[Patch, ...], how: Precision) -> _Evictions:
+        shared = self._shareable(part, patches, how)
+        needed = 0
+        for target, weight in part.weights().items():
+            if target not in shared and (weight.dtype != how.dtype or self.device.type != "cpu" or touching(patches, target)):
+                needed += weight.numel() * how.dtype.itemsize
+        if self._budget is None and self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            budget = sum(self._bytes(self._residents).values()) + int(free * 0.9)
+        else:
+            budget = self._budget if self._budget is not None else 1 << 62
+        evicts: list[_Resident] = []
+        kept = list(self._residents)
+        while kept and sum(self._bytes(kept).values()) + needed > budget:
+            evicts.append(kept.pop(0))
+        return _Evictions(needed, tuple(evicts), sum(self._bytes(kept).values()) + needed <= budget)
+
+    def _make(self, part: Part, patches: tuple[Patch, ...], how: Precision) -> _Resident:
+        shared = self._shareable(part, patches, how)
+        weights: dict[str, Tensor] = {}
+        for target, stored in part.weights().items():
+            weights[target] = shared[target] if target in shared else self._weight(stored, touching(patches, target), target, how)
+        module = part.build()
+        module.load_state_dict(weights, strict=True, assign=True)
+        if part.finish is not None:
+            part.finish(module)
+        module.to(self.device).eval().requires_grad_(False)
+        if self._prepare is not None:
+            self._prepare(module, part.role)
+        return _Resident(part, patches, how, module, weights)
+
+    def _weight(self, stored: Tensor, patches: tuple[Patch, ...], target: str, how: Precision) -> Tensor:
+        weight = stored.to(self.device)
+        if patches:
+            weight = patched(weight, patches, target)
+        if weight.is_floating_point():
+            weight = weight.to(how.dtype)
+        if how.channels_last and weight.ndim == 4:
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        return weight
+
+    def _shareable(self, part: Part, patches: tuple[Patch, ...], how: Precision) -> dict[str, Tensor]:
+        """Weights already here that are the same under ``patches``."""
+        shared: dict[str, Tensor] = {}
+        for resident in self._residents:
+            if resident.part is part and resident.precision == how:
+                for target, weight in resident.weights.items():
+                    if target not in shared and touching(resident.patches, target) == touching(patches, target):
+                        shared[target] = weight
+        return shared
+
+    def _evict(self, residents: Sequence[_Resident]) -> None:
+        for resident in residents:
+            self._residents.remove(resident)
+        if residents and self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @staticmethod
+    def _bytes(residents: Sequence[_Resident]) -> dict[int, int]:
+        merged: dict[int, int] = {}
+        for resident in residents:
+            merged.update(resident.owned())
+        return merged
+
+
+@dataclass(frozen=True)
+class _Evictions:
+    nbytes: int
+    evicts: tuple[_Resident, ...]
+    fits: bool
+
+
+def _active(patches: Sequence[object]) -> tuple[Patch, ...]:
+    """The patches that change anything."""
+    return tuple(patch for patch in patches if isinstance(patch, Patch) and patch.strength != 0.0)
