@@ -1,6 +1,7 @@
 """Who listens, and what each of them is told. Lives on the server's loop; ``tell`` and ``send`` may be called from any thread."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import deque
@@ -8,10 +9,12 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import web
+
+from engine.jobs.story import Message
 from engine.server import frames
 from engine.server.frames import Binary
 from engine.server.outbox import Frame, Outbox
-from engine.story import Message
 
 STATUS_SECONDS = 0.1
 ABSENT_SECONDS = 60.0
@@ -30,6 +33,7 @@ class Client:
     outbox: Outbox = field(default_factory=Outbox)
     features: Mapping[str, Any] = field(default_factory=dict)
     filled: asyncio.Event = field(default_factory=asyncio.Event)
+    socket: web.WebSocketResponse | None = None
     left_at: float | None = None
     lost: bool = False
     logs: bool = False
@@ -94,6 +98,12 @@ class Hub:
         if self.clients:
             self._post(lambda: self._preview(address, job, data, mime, about))
 
+    def text(self, address: Address | None, job: str, node: str, words: str) -> None:
+        """Show words at a node."""
+        if self.clients:
+            frame = frames.text(node, words)
+            self._post(lambda: self._text(address, job, node, frame))
+
     def send(self, name: str | int, data: Any, sid: str | None = None) -> None:
         """What node packs call: to one clientId, or to all. A ``Binary`` number sends a binary frame."""
         self._post(lambda: self._send(name, data, sid))
@@ -136,6 +146,10 @@ class Hub:
             else:
                 client.put(frames.preview(data, mime), ("preview", job))
 
+    def _text(self, address: Address | None, job: str, node: str, frame: bytes) -> None:
+        for client in self._listeners(address, job):
+            client.put(frame, ("text", job, node))
+
     def _send(self, name: str | int, data: Any, sid: str | None) -> None:
         frame = encode(name, data) if isinstance(name, str) else encode_binary(name, data)
         for client in list(self.clients.values()):
@@ -164,11 +178,11 @@ class Hub:
 
     # coming and going -------------------------------------------------------------------------------------------------
 
-    def join(self, address: Address) -> Client:
+    def join(self, address: Address, *, everyone: bool = False) -> Client:
         """A client that connects; where its clientId was here a moment ago, what it missed waits for it."""
         self.forget_absent()
         earlier = self.clients.pop(address, None)
-        client = Client(address)
+        client = Client(address, everyone=everyone)
         client.put(encode("status", {**self.status(), "sid": address[1]}))
         if earlier is not None:
             client.features, client.watching = earlier.features, earlier.watching
@@ -186,9 +200,17 @@ class Hub:
     def leave(self, client: Client) -> None:
         if self.clients.get(client.address) is client:
             client.left_at = time.monotonic()
+            client.socket = None
             client.lost = False
             client.logs = False
             client.outbox = Outbox(ABSENT_FRAMES, ABSENT_BYTES)
+
+    async def close(self) -> None:
+        """End every connection: the server goes down."""
+        for client in list(self.clients.values()):
+            if client.socket is not None:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(client.socket.close(code=1001), 1.0)
 
     def forget_absent(self) -> None:
         """Drop those who left a minute ago and did not come back."""

@@ -12,13 +12,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from engine import tables
-from engine.database import DatabaseError, migrate, open_database, upgrade
-from engine.history import Bounds, History, Search, entry
-from engine.job import JobError, State, Submission
-from engine.jobs import JobStore
-from engine.leases import ATTEMPTS, Ending, Leases, is_dead, name_worker
-from engine.reorder import edit_job, move_job
+from engine.jobs import tables
+from engine.jobs.database import DatabaseError, migrate, open_database, upgrade
+from engine.jobs.history import Bounds, History, Search, entry
+from engine.jobs.job import JobError, State, Submission
+from engine.jobs.leases import ATTEMPTS, Ending, Leases, is_dead, name_worker
+from engine.jobs.reorder import edit_job, move_job
+from engine.jobs.store import JobStore
 
 PROMPT: dict[str, Any] = {"1": {"class_type": "Nothing", "inputs": {}}}
 
@@ -135,7 +135,7 @@ def test_a_finished_job_is_history(store: JobStore) -> None:
 
 def test_a_dead_workers_job_is_queued_again_at_once(store: JobStore) -> None:
     job_id = submit(store)
-    code = "from engine.leases import name_worker; print(name_worker())"
+    code = "from engine.jobs.leases import name_worker; print(name_worker())"
     dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert is_dead(dead) and not is_dead(name_worker())
     assert Leases(store, dead).take().result() is not None

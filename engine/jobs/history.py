@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, desc, func, or_, select
 
-from engine.job import FINISHED, Job, State, now
-from engine.jobs import COLUMNS, JobStore, forget, owned, read
-from engine.tables import jobs
+from engine.jobs.job import FINISHED, Job, State, now
+from engine.jobs.store import COLUMNS, JobStore, forget, owned, read
+from engine.jobs.tables import jobs
 
 DAY_MS = 86_400_000
 SORTS = {"created_at": jobs.c.created, "execution_duration": jobs.c.finished - jobs.c.started}

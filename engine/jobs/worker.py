@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from engine import events
-from engine.job import Job, State, now
-from engine.jobs import JobStore
-from engine.leases import Ending, Leases
+from engine.jobs.job import Job, State, now
+from engine.jobs.leases import Ending, Leases
+from engine.jobs.store import JobStore
+from engine.jobs.story import Message, Story
 from engine.run import Cancel, CancelledError
-from engine.story import Message, Story
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0

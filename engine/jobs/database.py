@@ -7,7 +7,7 @@ from sqlalchemy import Engine, create_engine, event, insert, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
-from engine import tables
+from engine.jobs import tables
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

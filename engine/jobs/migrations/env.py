@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that ``engine.database`` hands over."""
+"""Alembic's entry: runs the migrations on the connection that ``engine.jobs.database`` hands over."""
 
 from alembic import context
 
-from engine import tables
+from engine.jobs import tables
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=tables.metadata, render_as_batch=True)

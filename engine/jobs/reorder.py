@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from engine.job import Job, JobError, State, dump
-from engine.jobs import COLUMNS, ORDER, JobStore, owned, read
-from engine.tables import jobs
+from engine.jobs.job import Job, JobError, State, dump
+from engine.jobs.store import COLUMNS, ORDER, JobStore, owned, read
+from engine.jobs.tables import jobs
 
 
 def move_job(store: JobStore, job_id: str, place: str, other: str | None = None, owner: str | None = None) -> "Future[None]":

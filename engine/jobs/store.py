@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, and_, delete, func, insert, or_, select, update
 
-from engine.database import keep
-from engine.job import OPEN, Job, JobError, State, Submission, dump, now
-from engine.tables import job_logs, jobs, marks
-from engine.writer import Writer
+from engine.jobs.database import keep
+from engine.jobs.job import OPEN, Job, JobError, State, Submission, dump, now
+from engine.jobs.tables import job_logs, jobs, marks
+from engine.jobs.writer import Writer
 
 COLUMNS = (
     jobs.c.seq, jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.rank, jobs.c.number, jobs.c.client_id, jobs.c.workflow_id,
@@ -124,12 +124,17 @@ class JobStore:
 
     # changing what waits ----------------------------------------------------------------------------------------------
 
-    def cancel(self, job_ids: Sequence[str] | None, owner: str | None = None) -> "Future[list[str]]":
+    def cancel(
+        self, job_ids: Sequence[str] | None, owner: str | None = None, *, waiting_only: bool = False
+    ) -> "Future[list[str]]":
         """Cancel jobs that wait (``None``: all of them) and ask running ones to stop; the ids that it concerned."""
-        return self.writer.submit(lambda connection: self._cancel(connection, job_ids, owner), durable=True)
+        states = (State.QUEUED,) if waiting_only or job_ids is None else OPEN
+        return self.writer.submit(lambda connection: self._cancel(connection, job_ids, states, owner), durable=True)
 
-    def _cancel(self, connection: Connection, job_ids: Sequence[str] | None, owner: str | None) -> list[str]:
-        chosen = jobs.c.state == State.QUEUED if job_ids is None else and_(jobs.c.state.in_(OPEN), jobs.c.id.in_(job_ids))
+    def _cancel(
+        self, connection: Connection, job_ids: Sequence[str] | None, states: Sequence[State], owner: str | None
+    ) -> list[str]:
+        chosen = jobs.c.state.in_(states) if job_ids is None else and_(jobs.c.state.in_(states), jobs.c.id.in_(job_ids))
         found = connection.execute(owned(select(jobs.c.id, jobs.c.state).where(chosen), owner)).all()
         waiting = [row.id for row in found if row.state == State.QUEUED]
         running = [row.id for row in found if row.state == State.RUNNING]

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from engine.job import Document, Job, JobError, State, dump, now
-from engine.jobs import COLUMNS, ORDER, JobStore, read
-from engine.tables import jobs, marks
+from engine.jobs.job import Document, Job, JobError, State, dump, now
+from engine.jobs.store import COLUMNS, ORDER, JobStore, read
+from engine.jobs.tables import jobs, marks
 
 LEASE_MS = 30_000
 """How long a worker may stay silent before its job is given to another."""

@@ -1,0 +1,97 @@
+"""The web application, and serving it until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import ssl
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from engine.server.gate import bind, guard
+from engine.server.options import Options
+from engine.server.routes import ROUTES
+from engine.server.runtime import Engine
+from engine.server.site import SITE, Site
+
+log = logging.getLogger(__name__)
+HEADER_BYTES = 32 * 1024
+STOP_SECONDS = 2.0
+
+
+def make_app(options: Options, load_engine: Callable[[], Engine]) -> web.Application:
+    """The application; ``load_engine`` is called on the worker's thread once the socket listens."""
+    app = web.Application(middlewares=[guard], client_max_size=options.max_upload)
+    site = app[SITE] = Site(options, load_engine)
+    for route in ROUTES:
+        handler = bind(route)
+        for path in route.paths():
+            app.router.add_route(route.method, path, handler)
+    app.on_startup.append(site.open)
+    app.on_shutdown.append(close_sockets)
+    app.on_cleanup.append(site.close)
+    return app
+
+
+async def close_sockets(app: web.Application) -> None:
+    """Say goodbye to the websockets, or they would hold the server up."""
+    await app[SITE].hub.close()
+
+
+async def run(options: Options, load_engine: Callable[[], Engine]) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code."""
+    app = make_app(options, load_engine)
+    runner = web.AppRunner(
+        app, access_log=None, max_line_size=HEADER_BYTES, max_field_size=HEADER_BYTES, shutdown_timeout=STOP_SECONDS
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(name, stop.set)
+    await runner.setup()
+    try:
+        for host in options.hosts:
+            await web.TCPSite(runner, host, options.port, ssl_context=tls(options), backlog=1024).start()
+    except OSError as problem:
+        print(f"Cannot listen on {host} port {options.port}: {problem.strerror}. Choose another with --port.", file=sys.stderr)
+        await runner.cleanup()
+        return 1
+    if not options.quiet:
+        announce(options)
+    site = app[SITE]
+    site.ready.add_done_callback(lambda ready: stop.set() if ready.cancelled() or ready.exception() else None)
+    await stop.wait()
+    loaded = not site.ready.done() or site.ready.exception() is None
+    await runner.cleanup()
+    return 0 if loaded else 1
+
+
+def tls(options: Options) -> ssl.SSLContext | None:
+    if options.tls_certfile is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(options.tls_certfile, options.tls_keyfile)
+    return context
+
+
+def announce(options: Options) -> None:
+    """Where the server is, who may use it, and where it looks for models."""
+    scheme = "https" if options.tls_certfile else "http"
+    for host in options.hosts:
+        print(f"Latent Loom is at {scheme}://{f'[{host}]' if ':' in host else host}:{options.port}")
+    print("Login: needed" if options.login_needed else "Login: not needed, only this machine can reach the server")
+    roots = options.folders.models or options.folders.base / "models"
+    more = sorted({str(path) for paths in (*options.folders.first.values(), *options.folders.extra.values()) for path in paths})
+    print(f"Models: {roots}" + "".join(f"\n        {path}" for path in more[:8]))
+    sys.stdout.flush()
+
+
+def serve(settings: Any) -> int:
+    """What ``python main.py`` does: the exit code."""
+    from engine.server.start import engine_of, options_of
+
+    return asyncio.run(run(options_of(settings), lambda: engine_of(settings)))

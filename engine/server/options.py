@@ -1,0 +1,52 @@
+"""What the server is told at its start."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.folders import PROJECT, Folders
+
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``login`` None: demanded wherever the server listens beyond this machine. Sizes are in bytes."""
+
+    folders: Folders = field(default_factory=Folders)
+    hosts: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 8188
+    tls_keyfile: Path | None = None
+    tls_certfile: Path | None = None
+    database_url: str | None = None
+    login: bool | None = None
+    multi_user: bool = False
+    cors_origin: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    front_end: Path = PROJECT / "web"
+    max_upload: int = 100 * MEGABYTE
+    max_pixels: int = 256 * 1024 * 1024
+    max_queue: int = 100_000
+    max_history: int = 10_000
+    history_days: float = 0.0
+    temp_hours: float = 24.0
+    previews: bool = True
+    quiet: bool = False
+    argv: tuple[str, ...] = ()
+    features: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.folders.work('user') / 'loom.db'}"
+
+    @property
+    def loopback(self) -> bool:
+        return all(is_loopback(host) for host in self.hosts)
+
+    @property
+    def login_needed(self) -> bool:
+        return not self.loopback if self.login is None else self.login
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")

@@ -1,0 +1,82 @@
+"""The engine behind the server: node types and executor, loaded on the worker's thread while the socket already answers."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.folders import Folders
+from engine.jobs.job import Job
+from engine.spec import NodeSpec
+
+if TYPE_CHECKING:
+    from engine.graph import Graph
+    from engine.run import Job as Execution
+
+log = logging.getLogger(__name__)
+GRAPHS_KEPT = 1000
+NODES_KEPT = 256
+
+
+@dataclass
+class Engine:
+    """What loading yields. ``run`` executes a checked graph; ``free`` drops results (and, when asked, models)."""
+
+    specs: Mapping[str, NodeSpec]
+    run: Callable[["Graph", "Execution"], Any]
+    free: Callable[[bool, bool], None] = lambda _models, _results: None
+    failures: list[Any] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
+
+
+class Runtime:
+    """Loads an ``Engine`` once; others wait for it."""
+
+    def __init__(self, load: Callable[[], Engine], folders: Folders) -> None:
+        self.folders = folders
+        self._load = load
+        self._loaded: Future[Engine] = Future()
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+
+    @property
+    def loaded(self) -> Engine | None:
+        """The engine, if it is there by now."""
+        return self._loaded.result() if self._loaded.done() and self._loaded.exception() is None else None
+
+    async def prepare(self) -> None:
+        """Load; called once, on the worker's loop."""
+        began = time.perf_counter()
+        try:
+            self._loaded.set_result(self._load())
+        except BaseException as problem:
+            self._loaded.set_exception(problem)
+            raise
+        log.info("%d node types in %.2f s", len(self._loaded.result().specs), time.perf_counter() - began)
+
+    async def engine(self) -> Engine:
+        return self._loaded.result() if self._loaded.done() else await asyncio.wrap_future(self._loaded)
+
+    def check(self, engine: Engine, prompt: Any, targets: list[str] | None, folders: Folders) -> "Graph":
+        """The prompt as a graph; GraphError with every problem if no output can run."""
+        from engine.graph import build
+        from engine.prompt import parse
+
+        return build(parse(prompt), engine.specs, folders, targets=targets, strict=False)
+
+    def keep(self, job_id: str, graph: "Graph") -> None:
+        """Remember a checked graph, so that it need not be built again when its turn comes."""
+        if len(graph.steps) <= NODES_KEPT:
+            self._graphs[job_id] = graph
+            while len(self._graphs) > GRAPHS_KEPT:
+                self._graphs.popitem(last=False)
+
+    def forget(self, job_id: str) -> None:
+        self._graphs.pop(job_id, None)
+
+    def graph(self, engine: Engine, job: Job, folders: Folders) -> "Graph":
+        found = self._graphs.pop(job.id, None)
+        return found if found is not None else self.check(engine, job.prompt, job.targets, folders)

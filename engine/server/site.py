@@ -1,0 +1,174 @@
+"""What all handlers share. The database and the engine load on threads of their own, behind the listening socket."""
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from engine import events
+from engine.folders import Folders
+from engine.jobs.job import Job
+from engine.jobs.story import Message
+from engine.server.access import DEFAULT_ID, folders_of
+from engine.server.hub import Address, Hub
+from engine.server.listeners import Listeners
+from engine.server.options import Options
+from engine.server.runtime import Engine, Runtime
+from engine.server.tidy import drop_old_files
+
+if TYPE_CHECKING:
+    from engine.jobs.accounts import Accounts
+    from engine.jobs.history import History
+    from engine.jobs.store import JobStore
+    from engine.jobs.worker import Running, Worker
+
+log = logging.getLogger(__name__)
+TRIM_SECONDS = 60.0
+
+
+class Site:
+    """The server's parts by name. ``store``, ``history``, ``accounts`` and ``worker`` are there once ``ready`` is."""
+
+    store: "JobStore"
+    history: "History"
+    accounts: "Accounts"
+    worker: "Worker"
+
+    def __init__(self, options: Options, load_engine: Callable[[], Engine]) -> None:
+        self.options = options
+        self.folders = options.folders
+        self.runtime = Runtime(load_engine, options.folders)
+        self.hub = Hub(lambda: self.store.remaining if hasattr(self, "store") else 0)
+        self.listeners = Listeners()
+        self.started = time.time()
+        self.counts: dict[str, float] = {}
+        self.ready: asyncio.Future[None]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def folders_of(self, owner: str) -> Folders:
+        return folders_of(self.folders, owner)
+
+    def userdata(self, owner: str) -> Path:
+        """The folder of a user's settings and workflows."""
+        return self.folders.work("user") / (owner or DEFAULT_ID)
+
+    # life -------------------------------------------------------------------------------------------------------------
+
+    async def open(self, _app: web.Application) -> None:
+        """Begin to load; the socket listens at once."""
+        self.ready = asyncio.get_running_loop().create_future()
+        self.hub.start()
+        self.listeners.start()
+        self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._tidy())]
+
+    async def _load(self) -> None:
+        try:
+            await asyncio.to_thread(self._connect)
+        except Exception as problem:
+            log.critical("The database cannot be used: %s", problem)
+            self.ready.set_exception(problem)
+            raise
+        self.worker.start()
+        self.ready.set_result(None)
+
+    def _connect(self) -> None:
+        from engine.jobs.accounts import Accounts
+        from engine.jobs.database import open_database
+        from engine.jobs.history import History
+        from engine.jobs.store import JobStore
+        from engine.jobs.worker import Worker
+
+        self.store = JobStore(open_database(self.options.database))
+        self.history = History(self.store)
+        self.accounts = Accounts(self.store)
+        self.worker = Worker(self.store, self._execute, self._tell, self.runtime.prepare)
+
+    async def close(self, _app: web.Application) -> None:
+        """Park the running job, write what waits, end the threads."""
+        for task in self._tasks:
+            task.cancel()
+        if hasattr(self, "worker"):
+            await asyncio.to_thread(self.worker.stop)
+        if hasattr(self, "store"):
+            await asyncio.to_thread(self.store.close)
+        if (engine := self.runtime.loaded) is not None:
+            engine.close()
+
+    async def _tidy(self) -> None:
+        """Keep history and temp files within their bounds."""
+        await self.ready
+        from engine.jobs.history import Bounds
+
+        while True:
+            try:
+                bounds = Bounds(self.options.max_history, self.options.history_days)
+                gone: list[str] = await asyncio.wrap_future(self.history.trim(bounds))
+                while len(gone) >= 1000:
+                    gone = await asyncio.wrap_future(self.history.trim(bounds))
+                await asyncio.to_thread(drop_old_files, self.folders.work("temp"), self.options.temp_hours * 3600)
+                await asyncio.wrap_future(self.accounts.drop_expired())
+                self.hub.forget_absent()
+            except Exception:
+                log.exception("Tidying up failed; it is tried again.")
+            await asyncio.sleep(TRIM_SECONDS)
+
+    # what the worker calls, on its thread -----------------------------------------------------------------------------
+
+    async def _execute(self, running: "Running", emit: events.Emit) -> None:
+        from engine.run import Job as Execution
+
+        job = running.job
+        engine = await self.runtime.engine()
+        folders = self.folders_of(job.owner)
+        graph = self.runtime.graph(engine, job, folders)
+        extra = job.extra
+        execution = Execution(
+            id=job.id, prompt=job.prompt, extra=extra.get("extra_pnginfo") or {}, folders=folders, emit=emit,
+            cancel=running.cancel, previews=wants_previews(extra, self.options.previews),
+        )  # fmt: skip
+        await engine.run(graph, execution)
+
+    def _tell(self, running: "Running", event: events.Event | None, messages: list[Message]) -> None:
+        job = running.job
+        address = address_of(job)
+        if isinstance(event, events.Preview):
+            about = {
+                "node_id": event.node, "prompt_id": job.id, "display_node_id": event.display,
+                "parent_node_id": event.parent, "real_node_id": event.display,
+            }  # fmt: skip
+            self.hub.preview(address, job.id, event.data, event.mime, about)
+        if isinstance(event, events.Progress) and event.note:
+            self.hub.text(address, job.id, event.node, event.note)
+        if event is not None and event.kind in ("finished", "failed", "cancelled"):
+            messages = [*messages, ("status", self.hub.status())]
+            self.hub.queue_changed()
+            self.counts[event.kind] = self.counts.get(event.kind, 0) + 1
+            shutil.rmtree(self.journal(job.id), ignore_errors=True)
+        self.hub.tell(address, job.id, messages)
+        self.listeners.tell(job.id, event)
+
+    def journal(self, job_id: str) -> Path:
+        """Where a job notes how far its sampling is, so that it can go on after a crash."""
+        return self.folders.work("user") / "journals" / job_id
+
+
+SITE = web.AppKey("site", Site)
+
+
+def site_of(request: web.Request) -> Site:
+    return request.config_dict[SITE]
+
+
+def address_of(job: Job) -> Address | None:
+    return (job.owner, job.client_id) if job.client_id else None
+
+
+def wants_previews(extra: dict[str, Any], default: bool) -> bool:
+    """A prompt may say by itself whether it wants previews (``preview_method``)."""
+    method = extra.get("preview_method")
+    return default if method in (None, "default") else method != "none"

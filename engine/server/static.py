@@ -1,0 +1,55 @@
+"""The editor's files, and the page that stands in where there are none."""
+
+import mimetypes
+from pathlib import Path
+
+from aiohttp import web
+
+from engine.folders import PathError, inside
+from engine.server.refusal import Refusal
+from engine.server.site import site_of
+
+PAGES = Path(__file__).parent / "pages"
+IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".gif", ".ico", ".avif")
+SECONDS_A_DAY = 86_400
+
+
+async def index(request: web.Request) -> web.StreamResponse:
+    """The editor."""
+    page = site_of(request).options.front_end / "index.html"
+    return send_file(page if page.is_file() else PAGES / "missing.html")
+
+
+async def static(request: web.Request) -> web.StreamResponse:
+    """A file of the editor, or of a pack's web folder."""
+    site = site_of(request)
+    root = site.options.front_end
+    return serve_below(root, request.match_info["path"])
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """A file of the server's own pages."""
+    return serve_below(PAGES, request.match_info["path"])
+
+
+def serve_below(root: Path, name: str) -> web.StreamResponse:
+    """A file under ``root``; 404 for anything that is not."""
+    try:
+        path = inside(root, name)
+        found = path.is_file()
+    except (PathError, OSError, ValueError):
+        raise Refusal(404, "404: Not Found") from None
+    if not found or any(part.startswith(".") for part in Path(name).parts):
+        raise Refusal(404, "404: Not Found")
+    return send_file(path)
+
+
+def send_file(path: Path) -> web.FileResponse:
+    """The file, with how long a browser may keep it: pictures for a day, code only as long as it is unchanged."""
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if path.suffix in (".js", ".mjs"):
+        kind = "text/javascript"
+    lasting = path.suffix.lower() in IMAGES
+    cached = f"public, max-age={SECONDS_A_DAY}" if lasting else "no-cache"
+    text = kind.startswith("text/") or kind in ("application/json", "image/svg+xml")
+    return web.FileResponse(path, headers={"Cache-Control": cached, "Content-Type": f"{kind}; charset=utf-8" if text else kind})
