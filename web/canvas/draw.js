@@ -1,0 +1,274 @@
+/** The scene layer: everything that does not move by itself. Redrawn in full, or, where that is dear, shifted or scaled from the last drawing. */
+
+import { rerouteChain } from '../graph/model.js';
+import { cull, cullWires, FAR, MID, NEAR } from './detail.js';
+import { drawGroup } from './group.js';
+import { drawColumn } from './column.js';
+import { Look } from './look.js';
+import { coloursOf, drawNode } from './node.js';
+import { drawDots, drawWires } from './wire.js';
+
+/** @typedef {import('./camera.js').Rect} Rect */
+/** @typedef {import('../graph/model.js').Node} Node */
+
+const DEAR = 10; // milliseconds of a full draw from which a gesture reuses the last picture
+const STRETCH = 1.4; // a scaled picture is redrawn when it is off by more
+const SETTLE = 80; // milliseconds after a gesture until it is drawn sharp
+
+export class Scene {
+  /** @param {import('./stage.js').Stage} stage @param {HTMLCanvasElement} canvas */
+  constructor(stage, canvas) {
+    this.stage = stage;
+    this.canvas = canvas;
+    this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { alpha: false }));
+    this.look = new Look(this.pen, stage.theme, stage.texts, stage.counters);
+    this.back = document.createElement('canvas');
+    /** what `canvas` shows: the camera it was drawn with @type {{left: number, top: number, scale: number, sharp: boolean} | null} */
+    this.shown = null;
+    /** what `back` holds @type {{left: number, top: number, scale: number} | null} */
+    this.kept = null;
+    this.timer = 0;
+    /** @type {number[]} */ this.seen = [];
+    /** @type {number[]} */ this.wires = [];
+  }
+
+  /** @param {string[]} reasons */
+  draw(reasons) {
+    const { stage } = this;
+    stage.fresh();
+    const moved = reasons.every((reason) => reason === 'pan' || reason === 'zoom');
+    if (moved && this.shown && stage.counters.lastMs > DEAR && (this.shown.sharp ? this.shift() || this.stretch() : this.stretch())) return;
+    this.full();
+  }
+
+  full() {
+    const { stage, canvas } = this;
+    const { camera, counters } = stage;
+    const start = performance.now();
+    clearTimeout(this.timer);
+    this.kept = null;
+    counters.visited = counters.texts = counters.wires = 0;
+    this.paint({ x: 0, y: 0, w: canvas.width / camera.dpr, h: canvas.height / camera.dpr });
+    this.shown = { left: camera.left, top: camera.top, scale: camera.scale, sharp: true };
+    counters.how = 'full';
+    counters.full++;
+    counters.lastMs = performance.now() - start;
+  }
+
+  /** A pan moves the last picture and paints the strips that came into view. */
+  shift() {
+    const { stage, canvas, pen, shown } = this;
+    const { camera, counters } = stage;
+    if (!shown || shown.scale !== camera.scale) return false;
+    const k = camera.dpr, dx = Math.round((camera.left - shown.left) * k), dy = Math.round((camera.top - shown.top) * k);
+    if (Math.abs(dx) > canvas.width * 0.6 || Math.abs(dy) > canvas.height * 0.6) return false;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.globalCompositeOperation = 'copy';
+    pen.drawImage(canvas, dx, dy);
+    pen.globalCompositeOperation = 'source-over';
+    this.strips({ x: dx / k, y: dy / k, w: camera.width, h: camera.height });
+    this.shown = { left: camera.left, top: camera.top, scale: camera.scale, sharp: true };
+    counters.how = 'shift';
+    counters.shift++;
+    return true;
+  }
+
+  /** A zoom scales the last sharp picture; it is drawn anew a moment after. */
+  stretch() {
+    const { stage, canvas, back, pen } = this;
+    const { camera, counters } = stage;
+    if (!this.kept) {
+      if (!this.shown?.sharp) return false;
+      if (back.width !== canvas.width || back.height !== canvas.height) {
+        back.width = canvas.width;
+        back.height = canvas.height;
+      }
+      const copy = /** @type {CanvasRenderingContext2D} */ (back.getContext('2d', { alpha: false }));
+      copy.drawImage(canvas, 0, 0);
+      this.kept = { left: this.shown.left, top: this.shown.top, scale: this.shown.scale };
+    }
+    const ratio = camera.scale / this.kept.scale;
+    if (ratio > STRETCH || ratio < 1 / STRETCH) return false;
+    const x = camera.left - this.kept.left * ratio, y = camera.top - this.kept.top * ratio;
+    const w = camera.width * ratio, h = camera.height * ratio, k = camera.dpr;
+    if (x > camera.width * 0.5 || y > camera.height * 0.5 || x + w < camera.width * 0.5 || y + h < camera.height * 0.5) return false;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.imageSmoothingQuality = 'low';
+    pen.drawImage(back, x * k, y * k, w * k, h * k);
+    this.strips({ x: Math.ceil(x), y: Math.ceil(y), w: Math.floor(w), h: Math.floor(h) });
+    this.shown = { left: camera.left, top: camera.top, scale: camera.scale, sharp: false };
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => stage.mark('scene', 'sharpen'), SETTLE);
+    counters.how = 'scale';
+    counters.scaled++;
+    return true;
+  }
+
+  /** Paints what `kept`, a screen rectangle, leaves open. @param {Rect} kept */
+  strips(kept) {
+    const { width, height } = this.stage.camera;
+    const x0 = Math.max(0, kept.x), x1 = Math.min(width, kept.x + kept.w), y0 = Math.max(0, kept.y), y1 = Math.min(height, kept.y + kept.h);
+    if (y0 > 0) this.paint({ x: 0, y: 0, w: width, h: y0 });
+    if (y1 < height) this.paint({ x: 0, y: y1, w: width, h: height - y1 });
+    if (x0 > 0) this.paint({ x: 0, y: y0, w: x0, h: y1 - y0 });
+    if (x1 < width) this.paint({ x: x1, y: y0, w: width - x1, h: y1 - y0 });
+  }
+
+  /** Paints one rectangle of the screen. @param {Rect} area in CSS pixels */
+  paint(area) {
+    const { stage, pen, look } = this;
+    const { camera } = stage;
+    look.theme = stage.theme;
+    look.wires = stage.app.prefs?.get('canvas.links') ?? 'curve';
+    const k = camera.dpr;
+    pen.save();
+    pen.setTransform(k, 0, 0, k, 0, 0);
+    pen.beginPath();
+    pen.rect(area.x, area.y, area.w, area.h);
+    pen.clip();
+    pen.fillStyle = stage.theme.canvas;
+    pen.fillRect(area.x, area.y, area.w, area.h);
+    look.enter(camera);
+    const a = camera.toGraph(area.x, area.y);
+    const view = { x: a.x, y: a.y, w: area.w / camera.scale, h: area.h / camera.scale };
+    this.grid(view);
+    this.groups(view);
+    this.links(view);
+    this.nodes(view);
+    pen.restore();
+  }
+
+  /** Dots every 40 units (or a multiple, when far away). @param {Rect} view */
+  grid(view) {
+    const { pen, look } = this;
+    const { scale } = look;
+    if (scale < 0.08 || this.stage.theme.forced) return;
+    const gap = scale < 0.25 ? 160 : scale < 0.6 ? 80 : 40;
+    const size = Math.max(1.2, 1 / scale);
+    pen.fillStyle = look.theme.dot;
+    pen.beginPath();
+    for (let x = Math.floor(view.x / gap) * gap; x < view.x + view.w; x += gap) {
+      for (let y = Math.floor(view.y / gap) * gap; y < view.y + view.h; y += gap) pen.rect(x - size / 2, y - size / 2, size, size);
+    }
+    pen.fill();
+  }
+
+  /** @param {Rect} view */
+  groups(view) {
+    const { stage, look } = this;
+    const { graph, drag, doc } = stage;
+    if (graph.id) for (const side of /** @type {const} */ (['in', 'out'])) drawColumn(look, graph, side, stage.wiring);
+    if (!graph.groups.size) return;
+    const list = [...graph.groups.values()].sort((a, b) => a.z - b.z);
+    for (const group of list) {
+      const [x, y, w, h] = group.box;
+      if (x > view.x + view.w || y > view.y + view.h || x + w < view.x || y + h < view.y || drag?.groups.has(group.id)) continue;
+      drawGroup(look, group, doc.selection.groups.has(group.id));
+    }
+  }
+
+  /** @param {Rect} view */
+  links(view) {
+    const { stage, look } = this;
+    const { routes, drag, wiring, doc } = stage;
+    cullWires(routes.ends, routes.count, view, this.wires);
+    let seen = this.wires;
+    const hidden = hiddenLinks(stage.graph);
+    if (drag || wiring?.lifted.size || hidden) {
+      seen = seen.filter((i) => !(drag && (holds(drag, routes.starts[i]) || holds(drag, routes.stops[i]))) && !wiring?.lifted.has(routes.links[i].id) && !hidden?.has(routes.links[i].id));
+    }
+    const { nodes } = doc.selection;
+    drawWires(look, routes, seen, (i) => nodes.size > 0 && nodes.size < 200 && (nodes.has(routes.links[i].from) || nodes.has(routes.links[i].to)));
+    const dots = drag ? routes.dots.filter((dot) => !drag.reroutes.has(dot.id)) : routes.dots;
+    if (dots.length) drawDots(look, dots, dotTypes(stage), doc.selection.reroutes);
+  }
+
+  /** @param {Rect} view */
+  nodes(view) {
+    const { stage, look } = this;
+    const { graph, drag, media } = stage;
+    const edge = look.lod === FAR ? 0 : 10;
+    cull(graph.boxes, graph.count, { x: view.x - edge, y: view.y - edge, w: view.w + 2 * edge, h: view.h + 2 * edge }, this.seen);
+    /** @type {Node[]} */ let list = this.seen.map((i) => graph.list[i]);
+    if (look.lod !== FAR) for (const node of media.trays) if (node.at >= 0 && !list.includes(node)) list.push(node);
+    if (drag) list = list.filter((node) => !drag.nodes.has(node));
+    if (look.lod === FAR) return this.far(list);
+    list.sort((a, b) => a.z - b.z);
+    const scene = this.sceneOf();
+    for (const node of list) drawNode(look, node, scene);
+  }
+
+  /** What the drawing of a node needs to know. @returns {import('./node.js').Scene} */
+  sceneOf() {
+    const { stage } = this;
+    const { selection } = stage.doc;
+    return {
+      chosen: (node) => selection.nodes.has(node.id),
+      usable: stage.wiring && stage.wiring.fits,
+      media: (look, node) => stage.media.draw(look, node),
+    };
+  }
+
+  /** Flat boxes, one path a colour. @param {Node[]} list */
+  far(list) {
+    const { pen, look, stage } = this;
+    const { boxes } = stage.graph;
+    const { selection } = stage.doc;
+    look.counters.visited += list.length;
+    /** @type {Map<string, Node[]>} */ const byColour = new Map();
+    for (const node of list) {
+      const colour = selection.nodes.has(node.id) ? look.theme.accent : node.mode || node.color || !node.def ? coloursOf(look, node).head : look.theme.title;
+      const same = byColour.get(colour);
+      if (same) same.push(node);
+      else byColour.set(colour, [node]);
+    }
+    const line = 1 / look.scale;
+    for (const [colour, nodes] of byColour) {
+      pen.beginPath();
+      for (const node of nodes) {
+        const k = node.at * 4;
+        pen.rect(boxes[k], boxes[k + 1], boxes[k + 2] - boxes[k], boxes[k + 3] - boxes[k + 1]);
+      }
+      pen.fillStyle = colour;
+      pen.fill();
+      if (look.scale > 0.05) {
+        pen.strokeStyle = look.theme.edge;
+        pen.lineWidth = line;
+        pen.stroke();
+      }
+    }
+  }
+
+  /** Whether the scene shows texts and sockets. */
+  get near() {
+    return this.look.lod === NEAR;
+  }
+
+  get mid() {
+    return this.look.lod === MID;
+  }
+}
+
+/** @param {import('./stage.js').Drag} drag @param {import('./routes.js').Anchor} anchor */
+export function holds(drag, anchor) {
+  if (!anchor) return false;
+  return 'size' in anchor ? drag.nodes.has(anchor) : drag.reroutes.has(anchor.id);
+}
+
+/** Links that the file says not to show. @param {import('../graph/model.js').Graph} graph @returns {Set<number> | null} */
+function hiddenLinks(graph) {
+  const list = graph.extra?.linkPresentation;
+  if (!list || typeof list !== 'object') return null;
+  const rows = Array.isArray(list) ? list : Object.entries(list).map(([id, row]) => ({ id: Number(id), ...row }));
+  const hidden = new Set(rows.filter((row) => row.hidden).map((row) => Number(row.id)));
+  return hidden.size ? hidden : null;
+}
+
+/** The type that runs through each reroute. @param {import('./stage.js').Stage} stage */
+function dotTypes(stage) {
+  /** @type {Map<number, string>} */ const types = new Map();
+  for (const link of stage.graph.links.values()) {
+    if (link.parent !== undefined) for (const dot of rerouteChain(stage.graph, link)) types.set(dot.id, link.type);
+  }
+  return (/** @type {number} */ id) => types.get(id) ?? '*';
+}

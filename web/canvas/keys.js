@@ -1,0 +1,115 @@
+/** The canvas's own commands and their keys. */
+
+import { quickConnect } from '../tools/quick.js';
+import { loosen } from '../tools/move.js';
+import { swapNode } from '../graph/copy.js';
+import { fit, neighbour, reveal, search } from './acts.js';
+
+/** @typedef {import('./stage.js').Stage} Stage */
+
+const PAN = 80;
+
+/** @param {Stage} stage @param {import('./input.js').Input} input @returns {() => void} */
+export function addKeys(stage, input) {
+  const { commands } = stage.app;
+  if (!commands?.add) return () => {};
+  const list = [...cameraKeys(stage), ...walkKeys(stage), ...wireKeys(stage), ...bookmarkKeys(stage)];
+  const when = () => Boolean(stage.doc);
+  const offs = list.map((command) => commands.add({ where: 'canvas', ...command, when: () => when() && (!command.when || command.when()) }));
+  offs.push(commands.add({ id: 'canvas.cancel', title: 'Give up what is under way', keys: ['Escape'], where: 'canvas', hidden: true, when: () => Boolean(stage.tool), run: () => input.drop() }));
+  return () => offs.forEach((off) => typeof off === 'function' && off());
+}
+
+/** @typedef {{id: string, title: string, keys: string[], run: (app?: any, event?: KeyboardEvent) => void, when?: () => boolean, hidden?: boolean}} Command */
+
+/** @param {Stage} stage @returns {Command[]} */
+function cameraKeys(stage) {
+  const zoom = (/** @type {number} */ factor) => {
+    const { camera } = stage;
+    camera.zoom(factor, camera.width / 2, camera.height / 2);
+    stage.moved('zoom');
+  };
+  const pan = (/** @type {number} */ dx, /** @type {number} */ dy) => () => {
+    stage.camera.pan(dx * PAN, dy * PAN);
+    stage.moved('pan');
+  };
+  const free = () => !stage.doc.selection.nodes.size && !stage.doc.selection.groups.size && !stage.doc.selection.reroutes.size;
+  return [
+    { id: 'view.fit', title: 'Show the selection, or everything', keys: ['.'], run: () => fit(stage, stage.doc.selection.nodes.size ? stage.doc.selection.nodes : undefined) },
+    { id: 'view.all', title: 'Show everything', keys: ['Home'], run: () => fit(stage) },
+    { id: 'view.full', title: 'Zoom to 100 %', keys: ['0'], run: () => zoom(1 / stage.camera.scale) },
+    { id: 'view.in', title: 'Zoom in', keys: ['Alt+=', 'Alt++'], run: () => zoom(1.25) },
+    { id: 'view.out', title: 'Zoom out', keys: ['Alt+-'], run: () => zoom(0.8) },
+    { id: 'view.left', title: 'Pan left', keys: ['ArrowLeft'], when: free, run: pan(1, 0) },
+    { id: 'view.right', title: 'Pan right', keys: ['ArrowRight'], when: free, run: pan(-1, 0) },
+    { id: 'view.up', title: 'Pan up', keys: ['ArrowUp'], when: free, run: pan(0, 1) },
+    { id: 'view.down', title: 'Pan down', keys: ['ArrowDown'], when: free, run: pan(0, -1) },
+    { id: 'view.minimap', title: 'Show or hide the minimap', keys: ['Alt+M'], run: (app) => app.prefs.set('canvas.minimap', app.prefs.get('canvas.minimap') === false) },
+    { id: 'node.search', title: 'Add a node', keys: ['Shift+A'], run: () => search(stage) },
+  ];
+}
+
+/** @param {Stage} stage @returns {Command[]} */
+function walkKeys(stage) {
+  const current = () => [...stage.doc.selection.nodes].at(-1);
+  const go = (/** @type {import('../graph/model.js').Node | undefined} */ node, add = false) => {
+    if (!node) return;
+    stage.doc.select({ nodes: [node.id] }, add ? 'add' : 'set');
+    reveal(stage, node.id);
+    stage.app.ui.announce?.(node.label);
+  };
+  const tab = (/** @type {number} */ step) => () => {
+    const order = [...stage.graph.list].sort((a, b) => a.pos[0] - b.pos[0] || a.pos[1] - b.pos[1]);
+    if (!order.length) return;
+    const at = order.findIndex((node) => node.id === current());
+    go(order[(at + step + order.length) % order.length] ?? order[0]);
+  };
+  const arrows = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'].flatMap((key) => [false, true].map((add) => ({
+    id: `walk.${key}${add ? '.add' : ''}`, title: `${add ? 'Select also' : 'Go to'} the neighbour (${key.slice(5).toLowerCase()})`, keys: [`${add ? 'Alt+Shift+' : 'Alt+'}${key}`],
+    when: () => current() !== undefined, run: () => go(neighbour(stage, /** @type {any} */ (current()), key), add),
+  })));
+  return [
+    { id: 'walk.next', title: 'Next node', keys: ['Tab'], when: () => stage.graph.count > 0, run: tab(1) },
+    { id: 'walk.back', title: 'Previous node', keys: ['Shift+Tab'], when: () => stage.graph.count > 0, run: tab(-1) },
+    ...arrows,
+  ];
+}
+
+/** @param {Stage} stage @returns {Command[]} */
+function wireKeys(stage) {
+  const chosen = () => [...stage.doc.selection.nodes].flatMap((id) => stage.graph.node(id) ?? []);
+  return [
+    { id: 'wire.quick', title: 'Connect the selected nodes', keys: ['F'], when: () => chosen().length > 1, run: () => void quickConnect(stage, chosen().sort((a, b) => a.pos[0] - b.pos[0])) },
+    { id: 'wire.loosen', title: 'Take the nodes out of their wires', keys: ['Shift+X'], when: () => chosen().length > 0, run: () => loosen(stage, [...stage.doc.selection.nodes]) },
+    { id: 'node.swap', title: 'Replace the node by another', keys: ['Shift+R'], when: () => chosen().length === 1, run: () => swap(stage, chosen()[0]) },
+  ];
+}
+
+/** @param {Stage} stage @param {import('../graph/model.js').Node} node */
+function swap(stage, node) {
+  const at = stage.camera.toScreen(node.pos[0], node.pos[1]);
+  stage.app.ui.palette({
+    screen: [at.x, at.y],
+    at: [...node.pos],
+    replace: node.id,
+    onPick: (/** @type {string} */ type) => {
+      const made = stage.doc.edit('Replace node', (/** @type {any} */ e) => swapNode(e, node.id, type));
+      if (made !== null && made !== undefined) stage.doc.select({ nodes: [made] });
+    },
+  });
+}
+
+/** Shift+1..9 keep a place, 1..9 go there. @param {Stage} stage @returns {Command[]} */
+function bookmarkKeys(stage) {
+  const places = () => (stage.places[stage.doc.id] ??= {});
+  return Array.from({ length: 9 }, (_, i) => i + 1).flatMap((n) => [
+    { id: `mark.set.${n}`, title: `Keep this view as ${n}`, keys: [`Shift+${n}`], run: () => {
+      places()[n] = stage.camera.save();
+      stage.app.ui.toast(`View kept as ${n}`, { kind: 'ok' });
+    } },
+    { id: `mark.go.${n}`, title: `Go to view ${n}`, keys: [String(n)], when: () => n in places(), run: () => {
+      stage.camera.load(places()[n]);
+      stage.moved('jump');
+    } },
+  ]);
+}

@@ -1,0 +1,179 @@
+/** Pictures and texts that nodes show: results, the file a loader will read, and live previews while a node runs. */
+
+import { geometry } from '../graph/shape.js';
+import { valueOf } from '../graph/model.js';
+import { FAR } from './detail.js';
+import { round } from './glyph.js';
+
+/** @typedef {import('../graph/model.js').Node} Node */
+/** @typedef {import('./camera.js').Rect} Rect */
+/** @typedef {import('./look.js').Look} Look */
+/** @typedef {{url: string, name: string, full: string, video: boolean}} Item */
+
+const ROOM = 56; // a body with less room below its widgets shows pictures in a tray under the node
+const TRAY = 240;
+
+export class Media {
+  /** @param {import('./stage.js').Stage} stage */
+  constructor(stage) {
+    this.stage = stage;
+    /** @type {Map<import('../graph/model.js').NodeId, {items: Item[], text: string}>} */
+    this.known = new Map();
+    /** @type {Map<import('../graph/model.js').NodeId, string>} bitmap key of the live preview */
+    this.live = new Map();
+    /** nodes that show pictures below their body @type {Set<Node>} */
+    this.trays = new Set();
+  }
+
+  /** Forgets what a node shows, so that it is asked for anew. @param {import('../graph/model.js').NodeId | null} id null = all */
+  forget(id) {
+    if (id === null) this.known.clear();
+    else this.known.delete(id);
+  }
+
+  /** @param {Node} node */
+  of(node) {
+    let found = this.known.get(node.id);
+    if (!found) this.known.set(node.id, (found = this.find(node)));
+    return found;
+  }
+
+  /** @param {Node} node @returns {{items: Item[], text: string}} */
+  find(node) {
+    const { app, doc } = this.stage;
+    const output = doc.run?.output(doc.key(node.id));
+    const files = /** @type {any[]} */ ([...(output?.images ?? []), ...(output?.gifs ?? []), ...(output?.video ?? [])]);
+    const items = files.filter((file) => file?.filename).map((file) => this.item(file));
+    if (!items.length) {
+      const combo = node.widgets.find((widget) => widget.kind === 'combo' && widget.options.image);
+      const value = combo && valueOf(node, combo);
+      if (typeof value === 'string' && value && !app.api?.offline) items.push(this.item(inputFile(value, combo?.options.folder)));
+    }
+    const words = output?.text;
+    return { items, text: Array.isArray(words) ? words.join('\n') : typeof words === 'string' ? words : '' };
+  }
+
+  /** @param {{filename: string, subfolder?: string, type?: string}} file @returns {Item} */
+  item(file) {
+    const { api } = this.stage.app;
+    const video = /\.(mp4|webm|mov|mkv)$/i.test(file.filename);
+    return { url: api.viewUrl(file, { preview: 'webp;85' }), full: api.viewUrl(file), name: file.filename, video };
+  }
+
+  /** Where a node shows its pictures, or null when it has none. @param {Node} node @returns {Rect | null} */
+  box(node) {
+    this.trays.delete(node);
+    if (node.flags.collapsed || node.at < 0) return null;
+    if (!this.live.has(node.id)) {
+      const { items, text } = this.of(node);
+      if (!items.length && !text) return null;
+    }
+    const shape = geometry(node);
+    const [x, y] = node.pos;
+    const room = shape.height - shape.end - 6;
+    if (room >= ROOM) return { x: x + 8, y: y + shape.end + 2, w: shape.width - 16, h: room };
+    this.trays.add(node);
+    return { x, y: y + shape.height + 6, w: shape.width, h: Math.min(TRAY, shape.width) };
+  }
+
+  /** @param {Look} look @param {Node} node */
+  draw(look, node) {
+    if (look.lod === FAR || this.live.has(node.id)) return;
+    const box = this.box(node);
+    if (!box) return;
+    const { items, text } = this.of(node);
+    if (text && !items.length) {
+      if (look.lod === 2) look.paragraph(text, { x: box.x + 4, y: box.y + 2, w: box.w - 8, h: box.h - 4 }, 'text', look.theme.dim);
+      return;
+    }
+    const cells = grid(box, items.length);
+    items.slice(0, cells.length).forEach((item, i) => this.drawItem(look, item, cells[i]));
+  }
+
+  /** @param {Look} look @param {Item} item @param {Rect} cell */
+  drawItem(look, item, cell) {
+    const { pen, theme } = look;
+    const { camera, pictures } = this.stage;
+    const picture = item.video ? null : pictures.get(item.url, Math.max(cell.w, cell.h) * camera.scale * camera.dpr);
+    if (picture) return paint(look, picture, cell);
+    round(pen, cell.x, cell.y, cell.w, cell.h, 4);
+    pen.fillStyle = theme.field;
+    pen.fill();
+    if (look.lod !== 2) return;
+    const failed = pictures.failed.has(item.url);
+    const words = item.video ? `▶ ${item.name}` : failed ? `${item.name} is not there` : item.name;
+    look.text(words, cell.x + cell.w / 2, cell.y + cell.h / 2, 'small', theme.faint, cell.w - 12, 'center');
+  }
+
+  /** The newest preview frame of a node, on the overlay. @param {Look} look @param {Node} node */
+  drawLive(look, node) {
+    const key = this.live.get(node.id);
+    const box = key && this.box(node);
+    const picture = key && this.stage.pictures.held.get(key);
+    if (!box || !picture) return;
+    const { pen, theme } = look;
+    round(pen, box.x, box.y, box.w, box.h, 4);
+    pen.fillStyle = theme.node;
+    pen.fill();
+    paint(look, picture, box);
+  }
+
+  /** Called for a `media` event: decode the newest frame, drop the one before. @param {import('../graph/model.js').NodeId} id */
+  refresh(id) {
+    const { doc, pictures } = this.stage;
+    const preview = doc.run?.preview(doc.key(id));
+    const key = `preview ${doc.id} ${id}`;
+    this.forget(id);
+    if (!preview) {
+      if (this.live.delete(id)) pictures.drop(key);
+      return this.stage.mark('scene', 'media');
+    }
+    const first = !this.live.has(id);
+    pictures.decode(key, preview.blob, 512).then(() => {
+      if (this.stage.doc !== doc || !doc.run?.preview(doc.key(id))) return pictures.drop(key);
+      this.live.set(id, key);
+      if (first) this.stage.mark('scene', 'media');
+      this.stage.mark('over', 'preview');
+    }, () => {});
+  }
+
+  /** Closes every preview; called when another document or graph comes into view. */
+  reset() {
+    for (const key of this.live.values()) this.stage.pictures.drop(key);
+    this.live.clear();
+    this.known.clear();
+    this.trays.clear();
+  }
+
+  /** Index of the picture under a point, or -1. @param {Node} node @param {number} x @param {number} y */
+  indexAt(node, x, y) {
+    const box = this.box(node);
+    if (!box) return -1;
+    return grid(box, this.of(node).items.length).findIndex((c) => x >= c.x && y >= c.y && x < c.x + c.w && y < c.y + c.h);
+  }
+}
+
+/** @param {string} value as a widget holds it: `sub/name.png [output]` @param {string} [folder] */
+function inputFile(value, folder) {
+  const match = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(value);
+  const path = match?.[1] ?? value;
+  const cut = path.lastIndexOf('/');
+  return { filename: path.slice(cut + 1), subfolder: cut < 0 ? '' : path.slice(0, cut), type: match?.[2] ?? folder ?? 'input' };
+}
+
+/** Cells for `n` pictures in a box. @param {Rect} box @param {number} n @returns {Rect[]} */
+export function grid(box, n) {
+  if (n <= 1) return n ? [box] : [];
+  const columns = Math.max(1, Math.min(n, Math.round(Math.sqrt((n * box.w) / Math.max(box.h, 1)))));
+  const rows = Math.ceil(n / columns);
+  const w = box.w / columns, h = box.h / rows;
+  return Array.from({ length: n }, (_, i) => ({ x: box.x + (i % columns) * w + 1, y: box.y + Math.floor(i / columns) * h + 1, w: w - 2, h: h - 2 }));
+}
+
+/** Draws a picture whole, centred in its cell. @param {Look} look @param {import('./picture.js').Picture} picture @param {Rect} cell */
+function paint({ pen }, picture, cell) {
+  const k = Math.min(cell.w / picture.width, cell.h / picture.height);
+  const w = picture.width * k, h = picture.height * k;
+  pen.imageSmoothingQuality = 'medium';
+  pen.drawImage(picture.bitmap, cell.x + (cell.w - w) / 2, cell.y + (cell.h - h) / 2, w, h);
+}

@@ -1,0 +1,92 @@
+/** A node's run: a ring that fills, a bar under the title, the time it took, or a red frame with what went wrong. */
+
+import { collapsedWidth, geometry, TITLE } from '../graph/shape.js';
+import { FAR, NEAR } from './detail.js';
+import { round } from './glyph.js';
+
+/** @typedef {{state: 'idle'|'wait'|'run'|'done'|'cached'|'error', value?: number, max?: number, ms?: number, bytes?: number, error?: string}} State */
+
+/** @param {import('./look.js').Look} look @param {import('../graph/model.js').Node} node @param {State} state */
+export function drawRun(look, node, state) {
+  if (state.state === 'idle') return;
+  look.counters.visited++;
+  const [x, y] = node.pos;
+  const folded = Boolean(node.flags.collapsed);
+  const shape = geometry(node);
+  const box = { x, y: y - TITLE, w: folded ? collapsedWidth(node) : shape.width, h: TITLE + (folded ? 0 : shape.height) };
+  if (state.state === 'run') running(look, box, state);
+  else if (state.state === 'error') failed(look, box, state);
+  else if (look.lod === NEAR) finished(look, box, state);
+}
+
+/** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
+function running(look, box, state) {
+  const { pen, theme } = look;
+  const share = state.max ? Math.min(1, (state.value ?? 0) / state.max) : 0;
+  outline(look, box, theme.run, 2);
+  if (look.lod === FAR) return;
+  pen.fillStyle = theme.run;
+  pen.fillRect(box.x + 1, box.y + TITLE - 3, (box.w - 2) * share, 3);
+  if (look.lod !== NEAR) return;
+  const cx = box.x + box.w - 17, cy = box.y + TITLE / 2;
+  pen.beginPath();
+  pen.arc(cx, cy, 10.5, 0, 2 * Math.PI);
+  pen.fillStyle = theme.title;
+  pen.fill();
+  pen.lineWidth = 3;
+  pen.beginPath();
+  pen.arc(cx, cy, 7, 0, 2 * Math.PI);
+  pen.strokeStyle = theme.edge;
+  pen.stroke();
+  pen.beginPath();
+  pen.arc(cx, cy, 7, -Math.PI / 2, -Math.PI / 2 + Math.max(0.12, share) * 2 * Math.PI);
+  pen.strokeStyle = theme.run;
+  pen.stroke();
+  if (state.max && state.max > 1) badge(look, `${Math.round(state.value ?? 0)} of ${state.max}`, box, theme.run);
+}
+
+/** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
+function failed(look, box, state) {
+  const { pen, theme } = look;
+  outline(look, box, theme.bad, 2.5);
+  if (look.lod !== NEAR || !state.error) return;
+  const first = state.error.split('\n')[0];
+  const width = Math.min(Math.max(box.w, 220), look.width(first, 'small') + 20);
+  round(pen, box.x, box.y - 28, width, 22, 5);
+  pen.fillStyle = theme.bad;
+  pen.fill();
+  look.text(first, box.x + 10, box.y - 16.5, 'small', theme.dark ? '#1a0c0c' : '#fff', width - 20);
+}
+
+/** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
+function finished(look, box, state) {
+  const words = state.state === 'cached' ? 'cached' : state.ms === undefined ? '' : [time(state.ms), state.bytes ? size(state.bytes) : ''].filter(Boolean).join(' · ');
+  if (words && state.state !== 'wait') badge(look, words, box, look.theme.faint);
+}
+
+/** Words above the right corner. @param {import('./look.js').Look} look @param {string} words @param {import('./camera.js').Rect} box @param {string} colour */
+function badge(look, words, box, colour) {
+  look.text(words, box.x + box.w - 2, box.y - 9, 'small', colour, box.w, 'right');
+}
+
+/** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {string} colour @param {number} width */
+function outline(look, box, colour, width) {
+  const { pen } = look;
+  pen.strokeStyle = colour;
+  pen.lineWidth = Math.max(width, 2 / look.scale);
+  if (look.lod === FAR) return pen.strokeRect(box.x, box.y, box.w, box.h);
+  round(pen, box.x - 1, box.y - 1, box.w + 2, box.h + 2, 9);
+  pen.stroke();
+}
+
+/** @param {number} ms */
+export function time(ms) {
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return ms < 60_000 ? `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+/** @param {number} bytes */
+export function size(bytes) {
+  return bytes < 2 ** 20 ? `${Math.round(bytes / 1024)} KB` : bytes < 2 ** 30 ? `${Math.round(bytes / 2 ** 20)} MB` : `${(bytes / 2 ** 30).toFixed(1)} GB`;
+}

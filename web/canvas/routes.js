@@ -1,0 +1,83 @@
+/** The wires of the graph in view as flat arrays: each stretch between a socket or reroute and the next one, once. */
+
+import { INPUTS, OUTPUTS, rerouteChain } from '../graph/model.js';
+import { ioPos, slotAt } from '../graph/shape.js';
+
+/** @typedef {import('../graph/model.js').Graph} Graph */
+/** @typedef {import('../graph/model.js').Link} Link */
+/** @typedef {import('../graph/model.js').Node} Node */
+/** @typedef {import('../graph/model.js').Reroute} Reroute */
+/** @typedef {Node | Reroute | null} Anchor null = a column of a subgraph */
+
+export class Routes {
+  constructor() {
+    this.ends = new Float32Array(4 * 64);
+    this.count = 0;
+    /** @type {Link[]} */ this.links = [];
+    /** @type {Anchor[]} */ this.starts = [];
+    /** @type {Anchor[]} */ this.stops = [];
+    /** @type {Reroute[]} */ this.dots = [];
+    this.stale = true;
+  }
+
+  /** @param {Graph} graph */
+  rebuild(graph) {
+    this.stale = false;
+    this.count = 0;
+    const shared = new Set();
+    for (const link of graph.links.values()) this.add(graph, link, shared);
+    this.links.length = this.starts.length = this.stops.length = this.count;
+    this.dots = graph.reroutes.size ? [...graph.reroutes.values()] : [];
+  }
+
+  /** @param {Graph} graph @param {Link} link @param {Set<Reroute>} shared reroutes whose way in is already there */
+  add(graph, link, shared) {
+    const from = link.from === INPUTS ? null : graph.node(link.from);
+    const to = link.to === OUTPUTS ? null : graph.node(link.to);
+    if (from === undefined || to === undefined) return;
+    let k = this.room(0);
+    /** @type {Anchor} */ let last = from;
+    this.source(graph, link, from, k);
+    if (link.parent !== undefined) {
+      for (const reroute of rerouteChain(graph, link)) {
+        k = this.room(0);
+        this.ends[k + 2] = reroute.pos[0];
+        this.ends[k + 3] = reroute.pos[1];
+        if (!shared.has(reroute)) this.close(link, last, reroute);
+        shared.add(reroute);
+        k = this.room(0);
+        this.ends[k] = reroute.pos[0];
+        this.ends[k + 1] = reroute.pos[1];
+        last = reroute;
+      }
+    }
+    if (to) slotAt(to, 'in', link.toSlot, this.ends, k + 2);
+    else this.ends.set(ioPos(graph, 'out', link.toSlot), k + 2);
+    this.close(link, last, to);
+  }
+
+  /** @param {Graph} graph @param {Link} link @param {Node | null} from @param {number} k */
+  source(graph, link, from, k) {
+    if (from) slotAt(from, 'out', link.fromSlot, this.ends, k);
+    else this.ends.set(ioPos(graph, 'in', link.fromSlot), k);
+  }
+
+  /** Index of the stretch being written. @param {number} more */
+  room(more) {
+    const k = (this.count + more) * 4;
+    if (k + 4 > this.ends.length) {
+      const wider = new Float32Array(this.ends.length * 2);
+      wider.set(this.ends);
+      this.ends = wider;
+    }
+    return k;
+  }
+
+  /** @param {Link} link @param {Anchor} start @param {Anchor} stop */
+  close(link, start, stop) {
+    this.links[this.count] = link;
+    this.starts[this.count] = start;
+    this.stops[this.count] = stop;
+    this.count++;
+  }
+}
