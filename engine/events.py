@@ -17,7 +17,7 @@ class _Event(BaseModel):
 
 
 class _StepEvent(_Event):
-    """``node`` is "4" or, for a step that an expansion made, "4.0.body"; ``display`` is the node the user sees, ``parent`` who made it."""
+    """``node`` is "4" or, for a step that an expansion made, "4.0.body"; ``display`` is the node seen, ``parent`` who made it."""
 
     node: str
     display: str
@@ -65,7 +65,7 @@ class Preview(_StepEvent):
 
 
 class StepFinished(_StepEvent):
-    """``ui`` is what an output node shows, ``{"images": [...]}``; ``cached`` when it is an earlier run's. Cached steps without ui send none."""
+    """``ui`` is what an output node shows, ``{"images": [...]}``; when that is an earlier run's, ``cached``."""
 
     kind: Literal["step_finished"] = "step_finished"
     ui: Mapping[str, Any] | None = None

@@ -10,9 +10,9 @@ from engine.run import CancelledError, Run
 from engine.spec import Blocked, Choices, Expand, Folder, Lane, Link
 
 __all__ = [
-    "Advanced", "Blocked", "CancelledError", "Choose", "ControlAfterGenerate", "Doc", "DynamicPrompts", "Expand", "Folder", "ForceInput",
-    "Labels", "Lazy", "Link", "Many", "Multiline", "Name", "OptionalInput", "Options", "Placeholder", "RawLink", "Round", "Run", "Seed",
-    "Slider", "Step", "Subgraph", "Upload", "node",
+    "Advanced", "Blocked", "CancelledError", "Choose", "ControlAfterGenerate", "Doc", "DynamicPrompts", "Expand", "Folder",
+    "ForceInput", "Labels", "Lazy", "Link", "Many", "Multiline", "Name", "OptionalInput", "Options", "Placeholder", "RawLink",
+    "Round", "Run", "Seed", "Slider", "Step", "Subgraph", "Upload", "node",
 ]  # fmt: skip
 
 P = ParamSpec("P")
@@ -189,8 +189,8 @@ def node(
     """Make the function below a node of this ``type``.
 
     ``outputs`` names the outputs where the field names of the returned NamedTuple (or the wire names) will not do.
-    ``fingerprint`` gets the params it names and returns what else the result depends on; NaN means run every time. Files chosen from
-    a ``Folder`` need none. ``validate`` gets the params it names and returns what is wrong with them, or None.
+    ``fingerprint`` gets the params it names and returns what else the result depends on; NaN means run every time. Files chosen
+    from a ``Folder`` need none. ``validate`` gets the params it names and returns what is wrong with them, or None.
     """
     flags = {"deprecated": deprecated, "experimental": experimental, "search_aliases": tuple(search_aliases)}
     declaration = Declaration(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,14 +30,19 @@ class Cancel:
     """Set from any thread; nodes see it at their next progress update."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self.called = False
+        self._then: list[Callable[[], None]] = []
 
     def __call__(self) -> None:
-        self._event.set()
+        self.called = True
+        for then in self._then:
+            then()
 
-    @property
-    def called(self) -> bool:
-        return self._event.is_set()
+    def then(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the job is stopped, at once if it has been; on the thread that stops it."""
+        self._then.append(callback)
+        if self.called:
+            callback()
 
 
 def residency_of_its_own() -> Residency:

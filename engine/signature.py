@@ -67,7 +67,7 @@ def spec_of(function: Callable[..., Any]) -> NodeSpec:
     names = {name: port.name for name, port in ports.items() if name != port.name}
     return NodeSpec(
         type=declaration.type,
-        call=_caller(function, names, run_name, many, len(outputs), is_async),
+        call=_caller(function, names, run_name, many, _unpacks(hints.get("return", Any)), is_async),
         inputs=tuple(ports.values()),
         outputs=outputs,
         title=declaration.title or declaration.type,
@@ -172,9 +172,7 @@ def _port(parameter: inspect.Parameter, reading: _Reading, where: str) -> Port:
 
 
 def _outputs(hint: Any, declaration: Declaration, where: str) -> tuple[Output, ...]:
-    if get_origin(hint) in (Union, types.UnionType):
-        parts = tuple(p for p in get_args(hint) if p not in (Expand, Blocked, types.NoneType))
-        hint = Union[parts] if parts else types.NoneType  # noqa: UP007
+    hint = _plain(hint)
     if hint in (types.NoneType, Expand, Blocked):
         kinds: dict[str, Any] = {}
     elif isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
@@ -195,15 +193,21 @@ def _outputs(hint: Any, declaration: Declaration, where: str) -> tuple[Output, .
     )
 
 
-def _plain(base: Any) -> Any:
-    """A union without the members that are no values."""
-    if get_origin(base) not in (Union, types.UnionType):
-        return base
-    return Union[tuple(p for p in get_args(base) if p not in (Expand, Blocked, types.NoneType))]  # noqa: UP007
+def _plain(hint: Any) -> Any:
+    """A union without the members that are no values: the type proper, or NoneType if nothing is left."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint
+    parts = tuple(part for part in get_args(hint) if part not in (Expand, Blocked, types.NoneType))
+    return Union[parts] if parts else types.NoneType  # noqa: UP007
 
 
 def _caller(
-    function: Callable[..., Any], names: Mapping[str, str], run_name: str | None, many: set[str], count: int, is_async: bool
+    function: Callable[..., Any],
+    names: Mapping[str, str],
+    run_name: str | None,
+    many: set[str],
+    unpacks: bool | None,
+    is_async: bool,
 ) -> Callable[[Mapping[str, Any], Run], Any]:
     python_names = {wire: name for name, wire in names.items()}
 
@@ -222,7 +226,7 @@ def _caller(
     def outcome(value: Any) -> Outcome:
         if isinstance(value, Expand | Blocked):
             return value
-        return () if count == 0 else tuple(value) if count > 1 else (value[0] if _is_single(value) else value,)
+        return () if unpacks is None else tuple(value) if unpacks else (value,)
 
     if is_async:
 
@@ -237,8 +241,12 @@ def _caller(
     return call
 
 
-def _is_single(value: Any) -> bool:
-    return isinstance(value, tuple) and hasattr(value, "_fields") and len(value) == 1
+def _unpacks(hint: Any) -> bool | None:
+    """Whether a call's result holds several outputs; None if it is no output at all."""
+    hint = _plain(hint)
+    if hint in (types.NoneType, Expand, Blocked):
+        return None
+    return get_origin(hint) is tuple or (isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"))
 
 
 def _only(name: str, values: list[Any]) -> Any:
@@ -273,5 +281,3 @@ def _file_version(path: str) -> str:
             return blake2b(file.read(), digest_size=8).hexdigest()
     except OSError:
         return path
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ Outcome = tuple[Any, ...] | Expand | Blocked
 Call = Callable[[Mapping[str, Any], "Run"], Outcome | Awaitable[Outcome]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NodeSpec:
     """A node type.
 
@@ -133,9 +134,21 @@ class NodeSpec:
     api_node: bool = False
     search_aliases: tuple[str, ...] = ()
 
+    @cached_property
+    def ports(self) -> Mapping[str, Port]:
+        """The inputs by name."""
+        return {port.name: port for port in self.inputs}
+
+    @cached_property
+    def files(self) -> tuple[Port, ...]:
+        """The inputs whose value names a file."""
+        return tuple(port for port in self.inputs if isinstance(port.choices, Folder))
+
+    @cached_property
+    def prints(self) -> bool:
+        """Whether the result depends on more than the prompt."""
+        return bool(self.files) or self.fingerprint is not None
+
     def port(self, name: str) -> Port | None:
         """The input called ``name``, if there is one or the node takes any."""
-        for port in self.inputs:
-            if port.name == name:
-                return port
-        return self.dynamic
+        return self.ports.get(name, self.dynamic)

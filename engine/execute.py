@@ -1,0 +1,49 @@
+"""Run a graph: pull its targets through the cache onto the lanes. Everything that happens is an event."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from engine import events
+from engine.cache import Cache
+from engine.execution import Execution, Lanes, NodeError, Relief, Results
+from engine.graph import Graph
+from engine.keys import keys
+from engine.prints import print_of
+from engine.run import CancelledError, Job
+from engine.spec import NodeSpec
+
+__all__ = ["Lanes", "NodeError", "Relief", "Results", "execute"]
+
+
+async def execute(
+    graph: Graph, job: Job, *, specs: Mapping[str, NodeSpec], cache: Cache, lanes: Lanes, relief: Relief | None = None
+) -> Results:
+    """Run until every target has its result; then exactly one of Finished, Failed and Cancelled is emitted.
+
+    Raises NodeError or CancelledError with the last two. ``job.emit`` is called from the lanes' threads and from this one.
+    """
+    began = time.monotonic()
+    job.emit(events.Started(job=job.id, nodes=tuple(graph.steps)))
+    execution: Execution | None = None
+    try:
+        prints = await asyncio.to_thread(
+            lambda: {id: print_of(step, job) for id, step in graph.steps.items() if step.spec.prints}
+        )
+        execution = Execution(graph, job, keys(graph.steps.values(), prints), specs, cache, lanes, relief)
+        results = await execution.run()
+    except CancelledError:
+        at = execution.failed_at if execution else None
+        ran = tuple(execution.ran) if execution else ()
+        job.emit(events.Cancelled(job=job.id, node=at and at.id, type=at.spec.type if at else "", finished=ran))
+        raise
+    except NodeError as error:
+        job.emit(events.Failed(
+            job=job.id, message=str(error), node=error.node, display=error.display, type=error.type, title=error.title,
+            exception_type=error.exception_type, traceback=error.lines, inputs=error.inputs, finished=error.finished,
+        ))  # fmt: skip
+        raise
+    job.emit(events.Finished(job=job.id, seconds=time.monotonic() - began))
+    return results

@@ -1,0 +1,348 @@
+"""One execution of a graph: what moves around a Pull. Lanes and the loop call in; the lock is held only while state changes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from engine import events
+from engine.cache import Cache, Result
+from engine.calling import Calls, call, call_async, prepare
+from engine.expansion import expansion
+from engine.graph import Graph, Step, settle
+from engine.keys import Key
+from engine.literals import short
+from engine.node import Lazy
+from engine.prints import print_of
+from engine.pull import LOOP, Pull
+from engine.run import CancelledError, Job
+from engine.spec import Expand, Link, NodeSpec
+
+
+class Lanes(Protocol):
+    """Threads that steps run on, shared by all jobs."""
+
+    def width(self, lane: str) -> int:
+        """How many steps may run at once on ``lane``."""
+        ...
+
+    def start(self, lane: str, work: Callable[[], None]) -> None:
+        """Do ``work`` on one of the lane's threads as soon as one is free."""
+        ...
+
+
+Relief = Callable[[], list[str]]
+"""Frees memory when a node ran out of it; says what it did, nothing if there was nothing to do."""
+
+
+class NodeError(Exception):
+    """A node failed. ``inputs`` is a short form of what it was given; its own exception is the ``__cause__``."""
+
+    def __init__(self, step: Step, error: BaseException, inputs: Mapping[str, Any], tried: list[str], ran: list[str]) -> None:
+        self.node, self.type, self.title, self.display = step.id, step.spec.type, step.title, step.display
+        self.inputs = {name: described(value) for name, value in inputs.items()}
+        self.exception_type = type(error).__name__
+        self.lines = tuple(traceback.format_exception(error))
+        self.finished = tuple(ran)
+        after = f" It ran out of memory after this was tried: {', '.join(tried)}." if tried else ""
+        super().__init__(f"node {step.id} ({step.title}): {str(error) or self.exception_type}{after}")
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """``values`` of the targets; ``ui`` of every node that shows something, also of earlier runs; which steps ``ran``."""
+
+    values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    ui: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ran: tuple[str, ...] = ()
+
+
+class Execution:
+    """Made and run on one event loop. ``expanding`` are steps whose children are at work, ``evaluated`` the lazy inputs asked for."""
+
+    def __init__(
+        self, graph: Graph, job: Job, keys: dict[str, Key], specs: Mapping[str, NodeSpec], cache: Cache, lanes: Lanes,
+        relief: Relief | None,
+    ) -> None:  # fmt: skip
+        self.graph, self.job, self.specs, self.cache, self.lanes, self.relief = graph, job, specs, cache, lanes, relief
+        self.pull = Pull(graph.steps, keys, self.lookup)
+        self.lock = threading.RLock()
+        self.loop = asyncio.get_running_loop()
+        self.over = asyncio.Event()
+        self.error: BaseException | None = None
+        self.failed_at: Step | None = None
+        self.drains = {"device": 0, "io": 0}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.expanding: dict[str, Calls] = {}
+        self.evaluated: dict[str, set[str]] = {}
+        self.ui: dict[str, Mapping[str, Any]] = {}
+        self.ran: list[str] = []
+
+    async def run(self) -> Results:
+        """From the first want to the last result."""
+        keys, steps = self.pull.keys, self.graph.steps
+        for id in steps:
+            if steps[id].spec.output_node and not self.is_shown_still(self.cache.get(keys[id])):
+                self.cache.forget(keys[id])
+        self.job.emit(events.Cached(job=self.job.id, nodes=tuple(id for id in steps if keys[id] in self.cache)))
+        self.job.cancel.then(lambda: self.stop(CancelledError()))
+        with self.lock:
+            self.pull.aim(self.graph.targets)
+        self.proceed()
+        await self.over.wait()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.error is not None:
+            raise self.error
+        values = {target: self.pull.results[target].values for target in self.graph.targets}
+        return Results(values, self.ui, tuple(self.ran))
+
+    # Who runs next
+
+    def proceed(self) -> None:
+        """Give every lane that has work a thread to do it on; see whether all is over."""
+        with self.lock:
+            if self.error is None and self.pull.left and self.pull.idle:
+                waiting = ", ".join(sorted(self.pull.waiting)[:10])
+                self.error = RuntimeError(f"these nodes wait for each other: {waiting}")
+            if self.error is not None or not self.pull.left:
+                if not any(self.drains.values()):
+                    self.loop.call_soon_threadsafe(self.over.set)
+                return
+            while (step := self.pull.take(LOOP)) is not None:
+                self.loop.call_soon_threadsafe(self.begin, step)
+            starts = [lane for lane in self.drains for _ in range(self.lack(lane))]
+            for lane in starts:
+                self.drains[lane] += 1
+        for lane in starts:
+            self.lanes.start(lane, lambda lane=lane: self.drain(lane))  # type: ignore[misc]
+
+    def lack(self, lane: str) -> int:
+        """How many more threads ``lane`` could use."""
+        return max(0, min(len(self.pull.ready[lane]), self.lanes.width(lane) - self.drains[lane]))
+
+    def drain(self, lane: str) -> None:
+        """On a lane's thread: one step after another, until there is none."""
+        while True:
+            with self.lock:
+                step = self.pull.take(lane) if self.error is None and self.pull.left else None
+                if step is None:
+                    self.drains[lane] -= 1
+                    break
+            self.work(step)
+            if self.pull.ready[LOOP] or any(self.lack(lane) for lane in self.drains):
+                self.proceed()
+        self.proceed()
+
+    def begin(self, step: Step) -> None:
+        """On the loop: an async step becomes a task beside the others."""
+        task = self.loop.create_task(self.work_async(step))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def stop(self, error: BaseException, step: Step | None = None) -> None:
+        """No step starts from here on; the first error is the one that counts."""
+        with self.lock:
+            if self.error is None:
+                self.error = error
+                self.failed_at = step or next((self.pull.steps[id] for id in self.pull.running), None)
+        self.loop.call_soon_threadsafe(self.proceed)
+
+    # One step
+
+    def work(self, step: Step) -> None:
+        """Run a step on this thread."""
+        prepared: Calls | None = None
+        tried: list[str] = []
+        try:
+            if self.resume(step) or self.asks(step):
+                return
+            prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+            began = self.started(step)
+            try:
+                call(prepared)
+            except BaseException as error:
+                if self.relief is None or not is_out_of_memory(error) or not (tried := self.free()):
+                    raise
+                prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+                call(prepared)
+            prepared.seconds = time.perf_counter() - began
+            self.settled(step, prepared)
+        except BaseException as error:
+            self.failed(step, error, prepared, tried)
+
+    async def work_async(self, step: Step) -> None:
+        """Run an async step on the loop."""
+        prepared: Calls | None = None
+        try:
+            if self.resume(step) or self.asks(step):
+                self.proceed()
+                return
+            prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+            began = self.started(step)
+            await call_async(prepared)
+            prepared.seconds = time.perf_counter() - began
+            self.settled(step, prepared)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.failed(step, error, prepared, [])
+        self.proceed()
+
+    def started(self, step: Step) -> float:
+        if self.job.cancel.called:
+            raise CancelledError
+        self.job.emit(events.StepStarted(**self.who(step), type=step.spec.type, title=step.title))
+        return time.perf_counter()
+
+    def settled(self, step: Step, prepared: Calls) -> None:
+        """The calls are back: with values, or with new steps that will have them."""
+        for message in prepared.blocked:
+            self.job.emit(events.StepBlocked(**self.who(step), message=message, type=step.spec.type))
+        if any(isinstance(outcome, Expand) for outcome in prepared.outcomes):
+            self.expand(step, prepared)
+        else:
+            self.complete(step, prepared)
+
+    def expand(self, step: Step, prepared: Calls) -> None:
+        children: dict[str, Step] = {}
+        keys: dict[str, Key] = {}
+        sources: set[str] = set()
+        outputs: list[str] = []
+        with self.lock:
+            for i, outcome in enumerate(prepared.outcomes):
+                if isinstance(outcome, Expand):
+                    new = expansion(
+                        outcome, step, i, specs=self.specs, steps=self.pull.steps, keys=self.pull.keys,
+                        print_of=lambda child: print_of(child, self.job),
+                    )  # fmt: skip
+                    children |= new.children
+                    keys |= new.keys
+                    sources |= new.sources
+                    outputs += new.outputs
+                    prepared.outcomes[i] = Expand({}, new.results)
+            self.expanding[step.id] = prepared
+            self.pull.expand(step.id, children, keys, sources, outputs)
+
+    def resume(self, step: Step) -> bool:
+        """Whether the step was waiting for its children, which are there now."""
+        prepared = self.expanding.pop(step.id, None)
+        if prepared is not None:
+            self.complete(step, prepared)
+        return prepared is not None
+
+    def complete(self, step: Step, prepared: Calls) -> None:
+        result = Result(prepared.values(self.pull.value), prepared.ui)
+        self.cache.put(self.pull.keys[step.id], result, prepared.seconds)
+        self.ran.append(step.id)
+        self.show(step, result.ui, seconds=prepared.seconds)
+        with self.lock:
+            self.pull.finish(step.id, result)
+
+    def failed(self, step: Step, error: BaseException, prepared: Calls | None, tried: list[str]) -> None:
+        if isinstance(error, CancelledError):
+            self.stop(error, step)
+            return
+        inputs = prepared.arguments[0] if prepared and prepared.arguments else step.params
+        failure = NodeError(step, error, inputs, tried, self.ran)
+        failure.__cause__ = error
+        self.stop(failure, step)
+
+    def free(self) -> list[str]:
+        """Make room after a node ran out of memory."""
+        freed = self.cache.shrink(0)
+        tried = [f"{freed / 2**20:.0f} MB of cached results dropped"] if freed > 2**20 else []
+        return tried + (self.relief() if self.relief else [])
+
+    # Lazy inputs
+
+    def lazy(self, step: Step) -> Callable[[str, Link], Any]:
+        """What stands for a lazy input: for native nodes something to await, for others the value once it was asked for."""
+        asked = self.evaluated.get(step.id, set())
+
+        def stand_in(name: str, link: Link) -> Any:
+            if step.spec.is_async and step.spec.needs is None:
+                return Lazy(pull=lambda: self.evaluate(link))
+            return self.pull.value(link) if name in asked else None
+
+        return stand_in
+
+    def asks(self, step: Step) -> bool:
+        """Whether the node names lazy inputs that are not there yet; then it waits for them, and is asked again."""
+        needs = step.spec.needs
+        if needs is None:
+            return False
+        asked = self.evaluated.setdefault(step.id, set())
+        prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+        answers = [settle(needs(arguments, run)) for arguments, run in zip(prepared.arguments, prepared.runs, strict=True)]
+        new = {name for answer in answers for name in answer or () if name in step.links} - asked
+        if not new:
+            return False
+        asked |= new
+        with self.lock:
+            self.pull.put_back(step.id, [step.links[name].node for name in sorted(new)])
+        return True
+
+    async def evaluate(self, link: Link) -> Any:
+        """Pull one link while its consumer waits."""
+        arrived: asyncio.Future[Result] = self.loop.create_future()
+
+        def deliver(result: Result) -> None:
+            if not arrived.done():
+                arrived.set_result(result)
+
+        with self.lock:
+            self.pull.wants(link.node, lambda result: self.loop.call_soon_threadsafe(deliver, result) and None)
+        self.proceed()
+        return (await arrived).values[link.output]
+
+    # What is told
+
+    def lookup(self, id: str) -> Result | None:
+        result = self.cache.get(self.pull.keys[id])
+        if result is not None and result.ui is not None:
+            self.show(self.pull.steps[id], result.ui, cached=True)
+        return result
+
+    def show(self, step: Step, ui: Mapping[str, Any] | None, *, cached: bool = False, seconds: float = 0.0) -> None:
+        if ui is not None:
+            self.ui[step.id] = ui
+        self.job.emit(events.StepFinished(**self.who(step), ui=ui, cached=cached, seconds=seconds))
+
+    def who(self, step: Step) -> dict[str, Any]:
+        return {"job": self.job.id, "node": step.id, "display": step.display, "parent": step.parent}
+
+    def is_shown_still(self, result: Result | None) -> bool:
+        """Whether the files that a cached result shows are on disk."""
+        for items in (result.ui or {}).values() if result else ():
+            for item in items if isinstance(items, list | tuple) else ():
+                if isinstance(item, dict) and {"filename", "subfolder", "type"} <= item.keys():
+                    folder = self.job.folders.work(item["type"])
+                    if not (folder / item["subfolder"] / item["filename"]).exists():
+                        return False
+        return True
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and ("out of memory" in str(error) or "can't allocate memory" in str(error))
+
+
+def described(value: Any) -> Any:
+    """A value in a few words: arrays by shape, networks by their class."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return short(value)[1:-1]
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{type(value).__name__} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, dict):
+        return f"{type(value).__name__} of {', '.join(map(str, list(value)[:6]))}"
+    return f"{type(value).__name__} of {len(value)}" if isinstance(value, list | tuple) else type(value).__name__
