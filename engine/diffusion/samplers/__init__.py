@@ -10,10 +10,14 @@ from typing import Any, Literal
 from engine.diffusion.parametrization import Parametrization
 from engine.diffusion.samplers.adams import deis, gradient_estimation, ipndm, ipndm_v, lms
 from engine.diffusion.samplers.ancestral import ddim_ancestral, dpm_2_ancestral, dpmpp_2s_ancestral, euler_ancestral
+from engine.diffusion.samplers.dpm_solver import dpm_adaptive, dpm_fast
+from engine.diffusion.samplers.er_sde import er_sde
 from engine.diffusion.samplers.lcm import lcm
 from engine.diffusion.samplers.multistep import dpmpp_2m, res_multistep
 from engine.diffusion.samplers.ode import dpm_2, euler, heun, heunpp2
+from engine.diffusion.samplers.sa_solver import sa_solver
 from engine.diffusion.samplers.sde import dpmpp_2m_sde, dpmpp_3m_sde, dpmpp_sde
+from engine.diffusion.samplers.seeds import seeds_2, seeds_3
 from engine.diffusion.samplers.terms import SamplerFunction
 from engine.diffusion.samplers.unipc import uni_pc
 
@@ -45,6 +49,7 @@ class Sampler:
 
 
 FIRST = {"first_sigma": 1e-4}
+TAU = {**FIRST, "tau_start": 0.2, "tau_end": 0.8}
 
 SAMPLERS: Mapping[str, Sampler] = {
     "euler": Sampler(euler),
@@ -56,6 +61,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     "dpm_2": Sampler(dpm_2, drops_penultimate=True),
     "dpm_2_ancestral": Sampler(dpm_2_ancestral, drops_penultimate=True),
     "lms": Sampler(lms),
+    "dpm_fast": Sampler(dpm_fast),
+    "dpm_adaptive": Sampler(dpm_adaptive),
     "dpmpp_2s_ancestral": Sampler(dpmpp_2s_ancestral),
     "dpmpp_2s_ancestral_cfg_pp": Sampler(dpmpp_2s_ancestral, options={"cfg_pp": True}),
     "dpmpp_sde": Sampler(dpmpp_sde, noise="brownian", at_percent=FIRST),
@@ -79,6 +86,11 @@ SAMPLERS: Mapping[str, Sampler] = {
     "res_multistep_ancestral_cfg_pp": Sampler(res_multistep, options={"eta": 1.0, "cfg_pp": True}),
     "gradient_estimation": Sampler(gradient_estimation),
     "gradient_estimation_cfg_pp": Sampler(gradient_estimation, options={"cfg_pp": True}),
+    "er_sde": Sampler(er_sde, at_percent=FIRST),
+    "seeds_2": Sampler(seeds_2, at_percent=FIRST),
+    "seeds_3": Sampler(seeds_3, at_percent=FIRST),
+    "sa_solver": Sampler(sa_solver, at_percent=TAU),
+    "sa_solver_pece": Sampler(sa_solver, at_percent=TAU, options={"use_pece": True}),
     "ddim": Sampler(euler, mask_noise="other"),
     "uni_pc": Sampler(uni_pc, drops_penultimate=True),
     "uni_pc_bh2": Sampler(uni_pc, drops_penultimate=True, options={"variant": "bh2"}),

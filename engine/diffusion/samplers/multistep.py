@@ -43,8 +43,7 @@ def res_multistep(
 
     Zhang et al. 2023, https://arxiv.org/abs/2308.02157, eqs. 26 and 31 with c2 = -h_last / h.
     """
-    old = x
-    old_down = sigmas[0]
+    old, old_down = x, sigmas.new_ones(())
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised, toward = evaluate(denoise, x, sigma, cfg_pp)
         on_step(i, x, denoised)

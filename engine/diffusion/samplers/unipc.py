@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from engine.diffusion.denoise import Denoise, Noise, OnStep, ignore
@@ -25,9 +26,8 @@ def uni_pc(
     """
     if variant not in ("bh1", "bh2"):
         raise ValueError(f"variant {variant!r} is not known; use 'bh1' or 'bh2'")
-    if sigmas[-1:] == 0:
-        sigmas = sigmas.clone()
-        sigmas[-1] = LAST_SIGMA
+    if len(sigmas) > 1 and sigmas[-1] == 0:
+        sigmas = torch.cat([sigmas[:-1], sigmas.new_tensor([LAST_SIGMA])])
     levels = [float(sigma) for sigma in sigmas]
     steps = len(levels) - 1
     history: list[Tensor] = []  # denoised x at this level and those before, the latest first
