@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from torch import device, nn
+from torch.overrides import TorchFunctionMode
 
 CLASSES: Mapping[str, str] = {
     "UNet2DConditionModel": "diffusers.models.unets.unet_2d_condition",
@@ -49,9 +50,28 @@ def network_class(name: str) -> Any:
 def build(name: str, config: Mapping[str, Any]) -> nn.Module:
     """A network on the meta device: no memory, no initialisation."""
     cls = network_class(name)
-    with device("meta"):
+    with on_meta():
         module: nn.Module = cls(**config)
     return module
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Modules built inside are on the meta device. Their initialisation is left out: some of it would import torch's compiler."""
+    with device("meta"), _Unfilled():
+        yield
+
+
+class _Unfilled(TorchFunctionMode):
+    """Makes ``torch.nn.init`` do nothing, in this thread only."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 @contextmanager

@@ -1,0 +1,8 @@
+"""The model families this engine knows, in the order they are asked whether a file is theirs."""
+
+from __future__ import annotations
+
+from engine.diffusion.families.family import Family
+from engine.diffusion.families.sd1 import SD1
+
+FAMILIES: tuple[type[Family], ...] = (SD1,)

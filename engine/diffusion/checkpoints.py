@@ -1,0 +1,142 @@
+"""From a model file to its parts: which family it is, its denoiser, VAE and text encoders, weights mapped and not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.diffusion import autoencoder_kl, prefixes
+from engine.diffusion.clip import Clip
+from engine.diffusion.containers import CheckpointError, TensorFile, read_tensors
+from engine.diffusion.families import FAMILIES
+from engine.diffusion.families.family import Family
+from engine.diffusion.parts import Part, Place, PlaceOnCpu, Tensors
+from engine.diffusion.text import stacks, towers
+from engine.diffusion.text.embeddings import FindEmbedding
+from engine.diffusion.vae import Vae
+
+if TYPE_CHECKING:
+    from engine.diffusion.model import Model
+
+__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_clip", "load_denoiser", "load_vae", "read_tensors"]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a model file holds. Parts it lacks are None."""
+
+    path: Path
+    family: Family
+    denoiser: Part
+    place: Place
+    clip: Clip | None = None
+    vae: Vae | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Model:
+        """The denoiser as it travels along edges."""
+        from engine.diffusion.model import Model
+
+        return Model(part=self.denoiser, family=self.family, place=self.place)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The denoiser of a file and the prefix it lies under."""
+
+    prefix: str
+    family: Family
+    part: Part
+
+
+def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbedding | None = None) -> Checkpoint:
+    """All parts of a model file. Takes some 0.1 s whatever its size: weights are mapped, modules made on first use."""
+    file = read_tensors(path)
+    place = place or PlaceOnCpu()
+    found = _denoiser(file)
+    text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
+    vae_prefix, vae = _vae(file, place) if found.prefix else ("", None)
+    used = {found.prefix + row.source for row in found.part.keymap}
+    used |= {prefix + row.source for prefix, part in text.items() for row in part.keymap}
+    used |= {vae_prefix + row.source for row in vae.part.keymap} if vae is not None else set()
+    _check_names(path, found, used, file.tensors)
+    clip = Clip(stacks.assemble(found.family.text, list(text.values())), place, embeddings) if text else None
+    return Checkpoint(path, found.family, found.part, place, clip, vae, file.metadata)
+
+
+def load_denoiser(path: Path, place: Place | None = None) -> Checkpoint:
+    """The denoiser alone, of a file of its own or of a whole checkpoint."""
+    file = read_tensors(path)
+    found = _denoiser(file)
+    return Checkpoint(path, found.family, found.part, place or PlaceOnCpu(), metadata=file.metadata)
+
+
+def load_vae(path: Path, place: Place | None = None) -> Vae:
+    """The VAE of a file of its own or of a whole checkpoint."""
+    file = read_tensors(path)
+    _, vae = _vae(file, place or PlaceOnCpu())
+    if vae is None:
+        raise CheckpointError(path, f"there is no VAE in it; this looks like {prefixes.kind(file.tensors) or 'something else'}")
+    return vae
+
+
+def load_clip(
+    paths: Sequence[Path], kind: str, place: Place | None = None, embeddings: FindEmbedding | None = None
+) -> Clip:
+    """Text encoders of files of their own, joined as a family listens to them: one tower says itself whose it is.
+
+    ``kind`` is what Load CLIP offers (``stable_diffusion``, ``sdxl`` ...); it matters where the files alone do not decide.
+    """
+    found: dict[str, Part] = {}
+    for path in paths:
+        tensors = read_tensors(path).tensors
+        parts = [part for _, inner in prefixes.candidates(tensors, ("", *_text_prefixes())) if (part := towers.part(inner))]
+        if not parts:
+            raise CheckpointError(path, f"there is no CLIP text encoder in it; this looks like {prefixes.kind(tensors) or 'something else'}")
+        found |= {part.role: part for part in parts}
+    for stack, slots in stacks.STACKS.items():
+        if {f"clip_{slot.name}" for slot in slots} == found.keys():
+            return Clip(stacks.assemble(stack, list(found.values())), place or PlaceOnCpu(), embeddings)
+    raise CheckpointError(paths[0], f"no {kind} model listens to {' and '.join(found)} together")
+
+
+def _text_prefixes() -> Iterable[str]:
+    return dict.fromkeys(prefix for slots in stacks.STACKS.values() for slot in slots for prefix in slot.prefixes)
+
+
+def _denoiser(file: TensorFile) -> _Found:
+    """The denoiser under the first prefix where some family recognises it."""
+    for prefix, inner in prefixes.candidates(file.tensors, prefixes.DENOISER):
+        for family in FAMILIES:
+            bound = family.recognise(inner, file.tensors, file.metadata)
+            if bound is not None:
+                part = Part("denoiser", bound.build, bound.keymap(inner), inner)
+                return _Found(prefix, bound, part)
+    kind = prefixes.kind(file.tensors)
+    if kind is None:
+        some = ", ".join(list(file.tensors)[:3])
+        raise CheckpointError(file.path, f"no known model: its tensors are called {some} ... ({len(file.tensors)} in all)")
+    raise CheckpointError(file.path, f"this is not a checkpoint but {kind}")
+
+
+def _vae(file: TensorFile, place: Place) -> tuple[str, Vae | None]:
+    """The VAE and the prefix it lies under."""
+    for prefix, inner in prefixes.candidates(file.tensors, prefixes.VAE):
+        found = autoencoder_kl.part(inner)
+        if found is not None:
+            config, part = found
+            return prefix, Vae(part, config.latent_channels, 2 ** (len(config.channels) - 1), place)
+    return "", None
+
+
+def _check_names(path: Path, found: _Found, used: set[str], tensors: Tensors) -> None:
+    """Every tensor of the file must be used or a known stray, and the denoiser complete."""
+    unknown = prefixes.strangers(name for name in tensors if name not in used)
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise CheckpointError(
+            path, f"taken for {found.family.title}, but {', '.join(unknown[:3])}{more} belong to nothing known: another kind of model?"
+        )

@@ -1,0 +1,62 @@
+"""How the names in a model file fall into parts, and what a file is that holds none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from engine.diffusion.parts import Tensors, under
+
+DENOISER = ("model.diffusion_model.", "model.model.", "model.", "")
+"""Where the denoiser lies; the first under which a family recognises it."""
+
+VAE = ("first_stage_model.", "vae.", "")
+
+STRAY = re.compile(
+    r"""^(
+        model_ema\..* | ema\..*                                       # training's running average
+      | (model\.)?(alphas_cumprod.*|betas|sqrt_.*|log_one_minus.*|posterior_.*|logvar|lvlb_weights|scale_factor)
+      | global_step | epoch | lr_schedulers.* | denoiser\.sigmas
+      | v_pred | ztsnr | edm_mean | edm_std | edm_vpred\..*           # flags, read by the families
+      | (first_stage_model|vae)\.(loss\..*|model_ema\..*|logvar)
+      | cond_stage_model\.(logit_scale|model\.attn_mask|model\.logit_scale|tokenizer.*)
+      | embedding_manager\..*
+      | .*\.(position_ids|logit_scale|num_batches_tracked)
+      | conditioner\.embedders\.\d+\.(vocab_size|model\.attn_mask)
+    )$""",
+    re.VERBOSE,
+)
+"""Names that carry nothing a picture is made from. Any other name nobody claims is an error."""
+
+KINDS: tuple[tuple[str, str], ...] = (
+    (r"(^|\.)lora_|\.lora[_.]|\.(hada|lokr|oft)_|\.alpha$|\.diff$", "a LoRA: put it into models/loras and use Load LoRA"),
+    (r"^control_model\.|controlnet_cond_embedding|^controlnet_", "a ControlNet: put it into models/controlnet and use Load ControlNet"),
+    (r"^(emb_params|string_to_param.*|clip_[lgh])$", "a textual inversion: put it into models/embeddings and write embedding:name"),
+    (r"^(body\.\d+\.rdb|model\.\d+\.sub\.|RRDB)", "an upscaler: put it into models/upscale_models and use Load Upscale Model"),
+    (r"^(decoder|encoder)\.(conv_in|mid|mid_block)|^first_stage_model\.", "a VAE: put it into models/vae and use Load VAE"),
+    (r"^vision_model\.|^visual\.", "an image encoder: put it into models/clip_vision and use Load CLIP Vision"),
+    (r"^image_proj\.|^ip_adapter\.", "an IP-Adapter, which needs its own loader"),
+    (r"text_model\.|^transformer\.resblocks|^shared\.weight|^encoder\.block\.", "a text encoder: use Load CLIP"),
+)
+
+
+def candidates(tensors: Tensors, prefixes: Iterable[str]) -> Iterable[tuple[str, Tensors]]:
+    """Prefix and tensors under it, where there are any."""
+    for prefix in prefixes:
+        inner = under(tensors, prefix)
+        if inner:
+            yield prefix, inner
+
+
+def strangers(names: Iterable[str]) -> list[str]:
+    """Those names that are neither known strays nor anything else."""
+    return [name for name in names if not STRAY.match(name)]
+
+
+def kind(names: Iterable[str]) -> str | None:
+    """What a file without a known denoiser seems to be and where it belongs; None if that cannot be told."""
+    names = list(names)
+    for pattern, description in KINDS:
+        if any(re.search(pattern, name) for name in names):
+            return description
+    return None
