@@ -59,7 +59,7 @@ class Control:
     def residuals(
         self, x: Tensor, timestep: Tensor, sigma: Tensor, inputs: Inputs, model: Model, calls: int = 1
     ) -> Residuals | None:
-        """What to add inside the denoiser for scaled ``x`` (B, C, h, w), ``calls`` conditionings in a batch; None out of range."""
+        """What to add inside the denoiser for scaled ``x`` (B, C, h, w) of ``calls`` conditionings; None out of range."""
         before = None if self.previous is None else self.previous.residuals(x, timestep, sigma, inputs, model, calls)
         first, last = (model.sampling.percent_to_sigma(percent) for percent in (self.start_percent, self.end_percent))
         if not last <= float(sigma) <= first or self.strength == 0:
