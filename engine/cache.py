@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OBJECT_NBYTES = 1024
 FLOOR_SECONDS = 1e-4
+SCALARS = {int, float, bool, type(None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,7 @@ def nbytes(value: Any) -> int:
     seen: set[int] = set()
     while pending:
         item = pending.pop()
-        if isinstance(item, int | float | bool | None):
-            continue
-        if id(item) in seen:
+        if type(item) in SCALARS or id(item) in seen:
             continue
         seen.add(id(item))
         if isinstance(item, dict):

@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.graph import Step
@@ -26,7 +26,8 @@ class Calls:
     runs: list[Run]
     arguments: list[dict[str, Any]]
     mapped: bool
-    outcomes: list[Outcome]
+    blocks: list[Blocked | None]
+    outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -40,8 +41,7 @@ class Calls:
     @property
     def blocked(self) -> list[str]:
         """The messages of whatever kept this step from being called."""
-        found = (blocker(self.spec, arguments) for arguments in self.arguments)
-        return [block.message for block in found if block is not None and block.message is not None]
+        return [block.message for block in self.blocks if block is not None and block.message is not None]
 
     def values(self, resolve: Callable[[Link], Any]) -> tuple[Any, ...]:
         """What the step leaves on its edges, now that ``resolve`` has the result of every expansion."""
@@ -69,29 +69,28 @@ def prepare(step: Step, job: Job, value: Callable[[Link], Any], lazy: Callable[[
     mapped = arguments is not None and not spec.input_is_list
     arguments = [inputs] if arguments is None else arguments
     runs = [Run(step.id, spec.type, step.display, step.parent, job, i) for i in range(len(arguments))]
-    return Calls(spec, runs, arguments, mapped, [])
+    return Calls(spec, runs, arguments, mapped, [blocker(spec, given) for given in arguments])
 
 
 def call(prepared: Calls) -> None:
     """Make the calls one after another, on this thread."""
     with inference():
-        for arguments, run in zip(prepared.arguments, prepared.runs, strict=True):
+        for arguments, run, block in zip(prepared.arguments, prepared.runs, prepared.blocks, strict=True):
             run.check()
-            block = blocker(prepared.spec, arguments)
             prepared.outcomes.append(Blocked() if block else prepared.spec.call(arguments, run))  # type: ignore[arg-type]
 
 
 async def call_async(prepared: Calls) -> None:
     """Start all calls; they overlap."""
 
-    async def one(arguments: Mapping[str, Any], run: Run) -> Outcome:
-        if blocker(prepared.spec, arguments):
+    async def one(arguments: Mapping[str, Any], run: Run, block: Blocked | None) -> Outcome:
+        if block:
             return Blocked()
         answer = prepared.spec.call(arguments, run)
         return await under_inference(answer) if inspect.iscoroutine(answer) else await answer  # type: ignore[misc]
 
-    pairs = zip(prepared.arguments, prepared.runs, strict=True)
-    prepared.outcomes += await asyncio.gather(*[one(arguments, run) for arguments, run in pairs])
+    each = zip(prepared.arguments, prepared.runs, prepared.blocks, strict=True)
+    prepared.outcomes += await asyncio.gather(*[one(arguments, run, block) for arguments, run, block in each])
 
 
 def inference() -> AbstractContextManager[Any]:

@@ -136,8 +136,10 @@ class Execution:
                     self.drains[lane] -= 1
                     break
             self.work(step)
-            if self.pull.ready[LOOP] or any(self.lack(lane) for lane in self.drains):
-                self.proceed()
+            for other, heap in self.pull.ready.items():
+                if heap and (other == LOOP or self.lack(other)):
+                    self.proceed()
+                    break
         self.proceed()
 
     def begin(self, step: Step) -> None:

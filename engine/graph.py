@@ -241,12 +241,10 @@ def unused(prompt: Prompt, graph: Graph) -> list[str]:
     return [id for id in prompt.nodes if id not in graph.steps]
 
 
-def _ports(spec: NodeSpec, inputs: Mapping[str, Any]) -> Iterable[Port]:
-    yield from spec.inputs
-    if spec.dynamic is not None:
-        for name in inputs:
-            if name not in spec.ports:
-                yield replace(spec.dynamic, name=name)
+def _ports(spec: NodeSpec, inputs: Mapping[str, Any]) -> Sequence[Port]:
+    if spec.dynamic is None:
+        return spec.inputs
+    return [*spec.inputs, *(replace(spec.dynamic, name=name) for name in inputs if name not in spec.ports)]
 
 
 def _reachable(steps: Mapping[str, Step], targets: Iterable[str]) -> dict[str, Step]:

@@ -19,7 +19,7 @@ def calls(spec: NodeSpec, inputs: Mapping[str, Any]) -> list[dict[str, Any]] | N
     """
     if spec.input_is_list:
         return [{name: list(value) if isinstance(value, Items) else [value] for name, value in inputs.items()}]
-    lists = {name: value for name, value in inputs.items() if isinstance(value, Items)}
+    lists = {name: value for name, value in inputs.items() if type(value) is Items}
     if not lists:
         return None
     count = 0 if any(not value for value in lists.values()) else max(map(len, lists.values()))

@@ -100,11 +100,11 @@ def too_large(size: int, limit: int) -> Problem:
 
 def as_link(value: Any) -> Link | None:
     """``["4", 0]`` as a Link; None for anything else."""
-    if isinstance(value, Link):
+    if type(value) is Link:
         return value
     if type(value) is list and len(value) == 2:
         source, slot = value
-        if isinstance(source, str) and isinstance(slot, int | float) and not isinstance(slot, bool) and slot == slot // 1:
+        if type(source) is str and (type(slot) is int or (type(slot) is float and slot.is_integer())):
             return Link(source, int(slot))
     return None
 
