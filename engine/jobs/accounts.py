@@ -6,30 +6,17 @@ import secrets
 import time
 import unicodedata
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
+from engine.jobs.account import ROLES, SESSION_MS, Account, AccountError
 from engine.jobs.job import now
 from engine.jobs.store import JobStore
 from engine.jobs.tables import tokens, users
 
-ROLES = ("viewer", "user", "admin")
-SESSION_MS = 30 * 86_400_000
 REMEMBERED_SECONDS = 10.0
 MAX_REMEMBERED = 4096
 NAME = re.compile(r"[^\W_][\w .@-]{0,63}", re.UNICODE)
-
-
-class AccountError(Exception):
-    """A user that cannot be made, changed or found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    id: str
-    name: str
-    role: str
 
 
 class Accounts:

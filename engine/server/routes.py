@@ -1,10 +1,26 @@
 """The route table, in one list."""
 
-from engine.server import object_info, past, prompts, queue, socket, static, stats
+from engine.server import (
+    files,
+    models,
+    object_info,
+    past,
+    prompts,
+    queue,
+    settings,
+    socket,
+    static,
+    stats,
+    uploads,
+    userdata,
+    users,
+)
 from engine.server.access import Role
 from engine.server.route import Route
 
 BAD = {400: "The request does not fit; the answer says where."}
+GONE = {403: "The path leads out of its folder.", 404: "There is none."}
+TAKEN = BAD | GONE | {409: "There is one of that name."}
 
 ROUTES: list[Route] = [
     Route("GET", "/ws", socket.websocket, answer="websocket"),
@@ -21,6 +37,35 @@ ROUTES: list[Route] = [
     Route("GET", "/object_info/{node_class}", object_info.get_object_info_of, answer=dict[str, object]),
     Route("GET", "/system_stats", stats.system_stats, answer=stats.SystemStats, early=True),
     Route("GET", "/features", stats.get_features, answer=dict[str, object], early=True),
+    Route("GET", "/view", files.view, query=files.ViewQuery, answer="application/octet-stream", refusals=BAD | GONE),
+    Route("POST", "/upload/image", uploads.upload_image, Role.USER, body="multipart/form-data", answer=uploads.Uploaded, refusals=BAD),
+    Route("POST", "/upload/mask", uploads.upload_mask, Role.USER, body="multipart/form-data", answer=uploads.Uploaded, refusals=BAD),
+    Route("GET", "/embeddings", models.embeddings, answer=models.Names),
+    Route("GET", "/models", models.model_kinds, answer=models.Names),
+    Route("GET", "/models/{folder}", models.models_of, answer=models.Names, refusals=GONE),
+    Route("GET", "/view_metadata/{folder}", models.view_metadata, answer=dict[str, object], refusals=GONE),
+    Route("GET", "/experiment/models", models.model_folders, answer=models.ModelFolders),
+    Route("GET", "/experiment/models/{folder}", models.model_files, answer=models.ModelFiles, refusals=GONE),
+    Route("GET", "/experiment/models/preview/{folder}/{index}/{file:.+}", models.model_preview, answer="image/webp", refusals=GONE),
+    Route("GET", "/settings", settings.get_settings, answer=dict[str, object]),
+    Route("POST", "/settings", settings.post_settings, Role.USER, body=dict[str, object], refusals=BAD),
+    Route("GET", "/settings/{id}", settings.get_setting, answer=object),
+    Route("POST", "/settings/{id}", settings.post_setting, Role.USER, body=object, refusals=BAD),
+    Route("GET", "/userdata", userdata.list_files, query=userdata.ListQuery, answer=list[object], refusals=BAD | GONE),
+    Route("GET", "/v2/userdata", userdata.list_entries, query=userdata.PathQuery, answer=list[object], refusals=GONE),
+    Route("POST", "/userdata/{file}/move/{dest}", userdata.move_file, Role.USER, query=userdata.WriteQuery, answer=object, refusals=GONE),
+    Route("GET", "/userdata/{file:.+}", userdata.get_file, answer="application/octet-stream", refusals=GONE),
+    Route("POST", "/userdata/{file:.+}", userdata.put_file, Role.USER, query=userdata.WriteQuery, body="application/octet-stream",
+          answer=object, refusals=TAKEN),
+    Route("DELETE", "/userdata/{file:.+}", userdata.delete_file, Role.USER, status=204, refusals=GONE),
+    Route("GET", "/users", users.get_users, answer=dict[str, object]),
+    Route("POST", "/users", users.post_users, Role.ADMIN, body=users.NewUser, answer=str, refusals=BAD),
+    Route("POST", "/login", users.login, Role.ANYONE, body=users.Login, answer=users.Me, refusals=BAD),
+    Route("POST", "/logout", users.logout, Role.ANYONE, status=204),
+    Route("GET", "/me", users.me, answer=users.Me),
+    Route("GET", "/accounts", users.list_accounts, Role.ADMIN, answer=users.AccountList),
+    Route("POST", "/accounts", users.add_account, Role.ADMIN, body=users.UserChange, answer=users.UserToken, refusals=BAD),
+    Route("DELETE", "/accounts/{id}", users.remove_account, Role.ADMIN, status=204),
     Route("GET", "/pages/{path:.+}", static.page, Role.ANYONE, answer="text/html", early=True, bare=True),
     Route("GET", "/", static.index, Role.ANYONE, answer="text/html", early=True, bare=True),
     Route("GET", "/{path:.+}", static.static, Role.ANYONE, answer="application/octet-stream", early=True, bare=True),

@@ -15,6 +15,7 @@ from engine.folders import Folders
 from engine.jobs.job import Job
 from engine.jobs.story import Message
 from engine.server.access import DEFAULT_ID, folders_of
+from engine.server.attempts import Attempts
 from engine.server.hub import Address, Hub
 from engine.server.listeners import Listeners
 from engine.server.options import Options
@@ -48,6 +49,8 @@ class Site:
         self.started = time.time()
         self.counts: dict[str, float] = {}
         self.ready: asyncio.Future[None]
+        self.attempts = Attempts()
+        self.settings_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     def folders_of(self, owner: str) -> Folders:
