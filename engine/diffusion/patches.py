@@ -25,9 +25,9 @@ class Delta(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """The changes one file (or one merge) makes, by the network's weight names. Equal only to itself."""
+    """The changes one file (or one merge) makes to the part of that role, by the network's weight names. Equal only to itself."""
 
-    name: str
+    role: str  # "denoiser", "clip_l" ...: text towers have equal weight names
     deltas: Mapping[str, tuple[Delta, ...]]
 
 

@@ -86,7 +86,7 @@ class Residency:
     def __call__(self, part: Part, patches: Sequence[object] = (), *, dtype: torch.dtype | None = None) -> nn.Module:
         """The network of ``part`` with ``patches``, ready to compute; the same module as last time if it is still here."""
         with self._lock:
-            key = (part, _active(patches), self._precision(part, dtype))
+            key = (part, _active(part, patches), self._precision(part, dtype))
             for resident in self._residents:
                 if resident.key == key:
                     self._residents.remove(resident)
@@ -100,7 +100,7 @@ class Residency:
     def plan(self, part: Part, patches: Sequence[object] = (), *, dtype: torch.dtype | None = None) -> Plan:
         """What ``__call__`` would do, without doing it."""
         with self._lock:
-            plan = self._plan(part, _active(patches), self._precision(part, dtype))
+            plan = self._plan(part, _active(part, patches), self._precision(part, dtype))
             return Plan(plan.nbytes, tuple(resident.part.role for resident in plan.evicts), plan.fits)
 
     def free(self, role: str | None = None) -> None:
@@ -194,6 +194,7 @@ class _Evictions:
     fits: bool
 
 
-def _active(patches: Sequence[object]) -> tuple[Patch, ...]:
-    """The patches that change anything."""
-    return tuple(patch for patch in patches if isinstance(patch, Patch) and patch.strength != 0.0)
+def _active(part: Part, patches: Sequence[object]) -> tuple[Patch, ...]:
+    """The patches that change anything in this part."""
+    ours = [patch for patch in patches if isinstance(patch, Patch) and patch.adapter.role == part.role]
+    return tuple(patch for patch in ours if patch.strength != 0.0)

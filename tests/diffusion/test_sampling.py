@@ -92,7 +92,8 @@ def test_a_run_split_in_two_equals_the_whole(scheduler: str) -> None:
 def test_without_leftover_noise_an_early_end_is_clean() -> None:
     sigmas = schedule(demo_model(), "normal", 5)[:3].clone()
     sigmas[-1] = 0
-    expected, _ = sample(cfg_guider(demo_model(), POSITIVE, NEGATIVE, 4.0), RandomNoise(7), named_sampler("euler"), sigmas, empty())
+    guider = cfg_guider(demo_model(), POSITIVE, NEGATIVE, 4.0)
+    expected, _ = sample(guider, RandomNoise(7), named_sampler("euler"), sigmas, empty())
     assert torch.equal(run(start_step=0, last_step=2, leftover_noise=False), expected["samples"])
 
 
@@ -159,7 +160,7 @@ def test_differential_diffusion_with_a_hard_mask_is_plain_inpainting() -> None:
     half = torch.full((1, 1, 1, 1), 0.5)
     admitted = [float(differential(demo_model().sampling, sigma, half, levels)) for sigma in levels[:-1]]
     assert admitted == sorted(admitted)
-    assert admitted[0] == 0 and admitted[-1] == 1
+    assert (admitted[0], admitted[-1]) == (0, 1)
 
 
 def test_masks_of_any_shape_fit_the_latent() -> None:
@@ -188,7 +189,7 @@ def test_a_report_at_every_step_and_a_preview_on_demand() -> None:
 
     run(report=report)
     assert steps == [(i, 5) for i in range(1, 6)]
-    assert pictures[0] is not None and pictures[0].startswith(b"\xff\xd8")
+    assert (pictures[0] or b"").startswith(b"\xff\xd8")
 
 
 def test_raising_from_the_report_cancels() -> None:
