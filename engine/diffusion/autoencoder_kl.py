@@ -60,7 +60,8 @@ def read_config(tensors: Tensors) -> KLConfig | None:
     needed = ("encoder.conv_in.weight", "encoder.conv_out.weight", "decoder.conv_in.weight", "decoder.conv_out.weight")
     if any(name not in tensors or tensors[name].ndim != 4 for name in needed):
         return None
-    block = "encoder.down.{}.block.{}" if "encoder.down.0.block.0.conv1.weight" in tensors else "encoder.down_blocks.{}.resnets.{}"
+    original = "encoder.down.0.block.0.conv1.weight" in tensors
+    block = "encoder.down.{}.block.{}" if original else "encoder.down_blocks.{}.resnets.{}"
     levels, layers = 0, 0
     while block.format(levels, 0) + ".conv1.weight" in tensors:
         levels += 1

@@ -79,13 +79,11 @@ def load_vae(path: Path, place: Place | None = None) -> Vae:
     file = read_tensors(path)
     _, vae = _vae(file, place or PlaceOnCpu())
     if vae is None:
-        raise CheckpointError(path, f"there is no VAE in it; this looks like {prefixes.kind(file.tensors) or 'something else'}")
+        raise CheckpointError(path, f"there is no VAE in it; this looks like {_guess(file.tensors)}")
     return vae
 
 
-def load_clip(
-    paths: Sequence[Path], kind: str, place: Place | None = None, embeddings: FindEmbedding | None = None
-) -> Clip:
+def load_clip(paths: Sequence[Path], kind: str, place: Place | None = None, embeddings: FindEmbedding | None = None) -> Clip:
     """Text encoders of files of their own, joined as a family listens to them: one tower says itself whose it is.
 
     ``kind`` is what Load CLIP offers (``stable_diffusion``, ``sdxl`` ...); it matters where the files alone do not decide.
@@ -95,12 +93,16 @@ def load_clip(
         tensors = read_tensors(path).tensors
         parts = [part for _, inner in prefixes.candidates(tensors, ("", *_text_prefixes())) if (part := towers.part(inner))]
         if not parts:
-            raise CheckpointError(path, f"there is no CLIP text encoder in it; this looks like {prefixes.kind(tensors) or 'something else'}")
+            raise CheckpointError(path, f"there is no CLIP text encoder in it; this looks like {_guess(tensors)}")
         found |= {part.role: part for part in parts}
     for stack, slots in stacks.STACKS.items():
         if {f"clip_{slot.name}" for slot in slots} == found.keys():
             return Clip(stacks.assemble(stack, list(found.values())), place or PlaceOnCpu(), embeddings)
     raise CheckpointError(paths[0], f"no {kind} model listens to {' and '.join(found)} together")
+
+
+def _guess(names: Iterable[str]) -> str:
+    return prefixes.kind(names) or "something else"
 
 
 def _text_prefixes() -> Iterable[str]:
@@ -137,6 +139,5 @@ def _check_names(path: Path, found: _Found, used: set[str], tensors: Tensors) ->
     unknown = prefixes.strangers(name for name in tensors if name not in used)
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        raise CheckpointError(
-            path, f"taken for {found.family.title}, but {', '.join(unknown[:3])}{more} belong to nothing known: another kind of model?"
-        )
+        some = ", ".join(unknown[:3]) + more
+        raise CheckpointError(path, f"taken for {found.family.title}, but {some} belong to nothing known: another kind of model?")

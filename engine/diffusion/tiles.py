@@ -35,7 +35,7 @@ def boxes(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[sl
 
 
 def tiled(function: Callable[[Tensor], Tensor], x: Tensor, tile: int, overlap: int, up: int = 1, down: int = 1) -> Tensor:
-    """``function`` (which enlarges by ``up`` or shrinks by ``down``) of ``x`` (B, C, H, W), ``tile`` cells of the input at a time.
+    """``function`` (which enlarges by ``up`` or shrinks by ``down``) of ``x`` (B, C, H, W), ``tile`` cells of it at a time.
 
     Where tiles overlap their results are averaged with weights that fall to the tile's edge. ``tile`` and ``overlap``
     must be multiples of ``down``.

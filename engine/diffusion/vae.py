@@ -64,11 +64,13 @@ class Vae:
         """(B, H, W, C) in 0..1 -> (B, 3, H', W') in -1..1, cropped to whole cells."""
         if images.ndim != 4 or images.shape[-1] < 3:
             raise ValueError(
-                f"VAE encode: expected pictures (batch, height, width, 3), got {tuple(images.shape)}. Convert a mask with MaskToImage."
+                f"VAE encode: expected pictures (batch, height, width, 3), got {tuple(images.shape)}."
+                " Convert a mask with MaskToImage."
             )
         height, width = (size // self.spatial * self.spatial for size in images.shape[1:3])
         if not height or not width:
-            raise ValueError(f"VAE encode: {images.shape[2]}x{images.shape[1]} pixels are less than one {self.spatial}x{self.spatial} cell.")
+            cell = f"{self.spatial}x{self.spatial}"
+            raise ValueError(f"VAE encode: {images.shape[2]}x{images.shape[1]} pixels are less than one {cell} cell.")
         top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
         cropped = images[:, top : top + height, left : left + width, :3]
         return cropped.movedim(-1, 1).float() * 2 - 1
@@ -105,11 +107,15 @@ class Vae:
     def _batched(self, function: Callable[[Tensor], Tensor], x: Tensor, cells: int) -> Tensor:
         """``function`` of as many samples at once as fit ``CELLS``."""
         with torch.no_grad():
-            return torch.cat([function(some).cpu() for some in x.split(max(1, CELLS // max(1, cells)))])
+            return torch.cat([function(some).cpu() for some in _split(x, max(1, CELLS // max(1, cells)))])
 
     def _each(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         with torch.no_grad():
-            return torch.cat([function(one).cpu() for one in x.split(1)])
+            return torch.cat([function(one).cpu() for one in _split(x, 1)])
+
+
+def _split(x: Tensor, size: int) -> list[Tensor]:
+    return [x[i : i + size] for i in range(0, x.shape[0], size)]
 
 
 def _images(pixels: Tensor) -> Tensor:

@@ -23,6 +23,10 @@ INNER = ("state_dict", "model_state_dict", "params_ema", "params", "model", "mod
 """Where training scripts put the weights inside a checkpoint."""
 
 
+READING = (RuntimeError, ValueError, EOFError, OSError, LookupError, TypeError, AttributeError, pickle.UnpicklingError)
+"""What reading a damaged pickle raises."""
+
+
 class Refused(pickle.UnpicklingError):
     """A pickle asked for something that is not data."""
 
@@ -102,10 +106,14 @@ def read_pickle(path: Path) -> TensorFile:
     try:
         content = torch.load(path, map_location="cpu", mmap=mapped, weights_only=False, pickle_module=_unpickler())
     except Refused as error:
-        raise CheckpointError(path, f"its pickle asks for {error}, which is code, not weights; it was not run. Do not use this file") from error
-    except (RuntimeError, ValueError, EOFError, OSError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            path, f"its pickle asks for {error}: code, not weights. It was not run; do not use this file"
+        ) from error
+    except READING as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(path, f"not a readable torch checkpoint, perhaps truncated ({reason}): download it again") from error
+        raise CheckpointError(
+            path, f"not a readable torch checkpoint, perhaps truncated ({reason}): download it again"
+        ) from error
     tensors = _weights(content)
     if not tensors:
         raise CheckpointError(path, "a torch checkpoint without tensors")

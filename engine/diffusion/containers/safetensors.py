@@ -69,9 +69,9 @@ def read_safetensors(path: Path, size: int) -> TensorFile:
     end = start + max((last for _, _, _, last in entries.values()), default=0)
     if end > size:
         raise CheckpointError(path, f"truncated: {size} of {end} bytes are there; download it again")
-    storage = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=size)
+    octets = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     tensors = {
-        name: _view(storage, dtype, shape, start + first, start + last) for name, (dtype, shape, first, last) in entries.items()
+        name: _view(octets[start + first : start + last], dtype, shape) for name, (dtype, shape, first, last) in entries.items()
     }
     texts = {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in dict(metadata).items()}
     return TensorFile(path, tensors, texts)
@@ -88,13 +88,11 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[torch.dtype, tuple[int, .
         raise CheckpointError(path, f"tensor {name!r} is of type {kind!r}, which cannot be read")
     dtype = DTYPES[kind]
     if not whole or last - first != math.prod(shape) * dtype.itemsize:
-        raise CheckpointError(path, f"tensor {name!r} has offsets {entry['data_offsets']} that do not fit its shape {list(shape)}")
+        raise CheckpointError(path, f"tensor {name!r} has offsets {first} to {last} that do not fit its shape {list(shape)}")
     return dtype, shape, first, last
 
 
-def _view(storage: torch.UntypedStorage, dtype: torch.dtype, shape: tuple[int, ...], first: int, last: int) -> Tensor:
-    """A typed view of some bytes; copied only when they are not aligned to the type."""
-    if first % dtype.itemsize == 0 and last > first:
-        return torch.empty(0, dtype=dtype).set_(storage, first // dtype.itemsize, shape)
-    octets = torch.empty(0, dtype=torch.uint8).set_(storage, first, (last - first,))
-    return octets.clone().view(dtype).view(shape)
+def _view(octets: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    """Bytes (n,) as a tensor; copied only when they are not aligned to the type."""
+    aligned = octets.storage_offset() % dtype.itemsize == 0
+    return (octets if aligned else octets.clone()).view(dtype).view(shape)

@@ -51,7 +51,8 @@ class UNetConfig:
 
 def is_unet(tensors: Tensors) -> bool:
     """Whether these are the tensors of an LDM UNet."""
-    return {"input_blocks.0.0.weight", "time_embed.0.weight", "out.2.weight", "middle_block.0.in_layers.0.weight"} <= tensors.keys()
+    names = {"input_blocks.0.0.weight", "time_embed.0.weight", "out.2.weight", "middle_block.0.in_layers.0.weight"}
+    return names <= tensors.keys()
 
 
 def read_config(tensors: Tensors) -> UNetConfig | None:
@@ -127,7 +128,7 @@ def network_config(config: UNetConfig, **more: Any) -> dict[str, Any]:
         "in_channels": config.in_channels,
         "out_channels": config.out_channels,
         "block_out_channels": config.channels,
-        "layers_per_block": [len(level) for level in config.down],
+        "layers_per_block": tuple(len(level) for level in config.down),
         "down_block_types": ["CrossAttnDownBlock2D" if _attends(level) else "DownBlock2D" for level in config.down],
         "up_block_types": ["CrossAttnUpBlock2D" if _attends(level) else "UpBlock2D" for level in config.up],
         "mid_block_type": middle,
@@ -216,19 +217,29 @@ def fit(picture: Tensor, x: Tensor) -> Tensor:
 
 def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None) -> Tensor:
     """One call of the network: (B, C, h, w) at ``timestep`` (B,) -> its output, in the network's dtype."""
-    dtype = network.conv_in.weight.dtype  # type: ignore[union-attr]
+    conv_in: Any = network.conv_in
+    dtype: torch.dtype = conv_in.weight.dtype
     sample = torch.cat([x, inputs["concat"].to(x)], dim=1) if "concat" in inputs else x
-    added = {"text_embeds": inputs["pooled"].to(dtype), "time_ids": inputs["time_ids"].to(dtype)} if "time_ids" in inputs else None
+    added = {"text_embeds": inputs["pooled"], "time_ids": inputs["time_ids"]} if "time_ids" in inputs else None
     output: Tensor = network(
         sample.to(dtype),
         timestep,
         encoder_hidden_states=inputs["context"].to(dtype),
         added_cond_kwargs=added,
-        down_block_additional_residuals=residuals.down if residuals is not None and residuals.down else None,
-        mid_block_additional_residual=None if residuals is None else residuals.mid,
         return_dict=False,
+        **({} if residuals is None else _additional(network, residuals, x)),
     )[0]
     return output
+
+
+def _additional(network: Any, residuals: Residuals, x: Tensor) -> dict[str, Any]:
+    """The residuals as arguments; diffusers wants those of all blocks or none, so what is not given is 0."""
+    zero = x.new_zeros(())
+    skips = 1 + sum(len(block.resnets) + (block.downsamplers is not None) for block in network.down_blocks)
+    return {
+        "down_block_additional_residuals": residuals.down or (zero,) * skips,
+        "mid_block_additional_residual": zero if residuals.mid is None else residuals.mid,
+    }
 
 
 def build(config: UNetConfig, **more: Any) -> nn.Module:

@@ -33,7 +33,7 @@ def vectors(path: Path, tower: str, width: int) -> Tensor | None:
     found = next((tensors[name] for name in names if name in tensors), None)
     if found is None or found.ndim > 2 or found.shape[-1] != width:
         shape = "nothing" if found is None else str(tuple(found.shape))
-        log.warning("embedding ignored: %s holds %s for text encoder %r, which takes vectors of %d", path.name, shape, tower, width)
+        log.warning("embedding ignored: %s holds %s, text encoder %r takes vectors of %d", path.name, shape, tower, width)
         return None
     return found.detach().float().reshape(-1, width)
 

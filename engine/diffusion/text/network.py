@@ -1,4 +1,4 @@
-"""The text tower of CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020), with parameters named as transformers names them.
+"""The text tower of CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020), parameters named as in transformers.
 
 Written out here, not imported: transformers' class gives the same numbers (tested) but takes 4 s to import, and an engine
 wants every layer's output and embeddings of its own in the prompt.
@@ -56,7 +56,9 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.q_proj(x), self.k_proj(x), self.v_proj(x)))
+        q, k, v = (
+            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
         seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         out: Tensor = self.out_proj(seen.transpose(1, 2).flatten(2))
         return out

@@ -15,6 +15,8 @@ from engine.diffusion.text.chunks import Row, empty, groups, rows
 from engine.diffusion.text.embeddings import FindEmbedding
 from engine.diffusion.text.network import ClipText
 
+BPE = ClipBpe()
+
 
 class Features(NamedTuple):
     """A prompt as a tower sees it."""
@@ -32,7 +34,7 @@ class Tower:
     pad: int = END
     layer: int = -1  # whose output is used, counted from the end
     normalise: bool = True  # whether that output goes through the final norm
-    bpe: ClipBpe = ClipBpe()
+    bpe: ClipBpe = BPE
 
     @property
     def width(self) -> int:
