@@ -164,7 +164,8 @@ class _Walk:
         details = f"{port.name}, received_type({output.type}) mismatch input_type({port.type})"
         extra = {"received_type": output.type, "linked_node": [link.node, link.output]}
         received = f"{output.type} from node {link.node} ({source.title or self.specs[source.type].title or source.type})"
-        cure = _converter(output, port, self.specs)
+        other = next((other for other in made if fits(other.type, port.type)), None)
+        cure = f"Its output {other.name} fits." if other else _converter(output, port, self.specs)
         return Refusal(
             "return_type_mismatch", "Return type mismatch between linked nodes", details, port.type, received, cure, extra
         )

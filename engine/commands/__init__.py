@@ -1,0 +1,7 @@
+"""What ``main.py`` can do, one command a file: ``add_arguments(parser)`` and ``run(arguments, settings) -> exit code``."""
+
+COMMANDS = {
+    "serve": "serve the editor and the API (what happens without a command)",
+    "run": "run a workflow and print where its results are",
+    "check": "say everything that is wrong with a workflow",
+}

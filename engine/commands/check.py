@@ -1,0 +1,36 @@
+"""``main.py check WORKFLOW``: everything that is wrong with it, and nothing is run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from engine.commands.run import load_nodes, say_problems
+from engine.settings import MEGABYTE, Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", type=Path, help="a workflow, or a picture that was made by one")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of words")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    from engine.graph import build, unused
+    from engine.problems import GraphError
+    from engine.prompt import read
+
+    try:
+        prompt = read(arguments.workflow, int(settings.max_prompt_size * MEGABYTE))
+        graph = build(prompt, load_nodes(settings).specs, settings.folders())
+    except GraphError as error:
+        return say_problems(error, arguments.json)
+    idle = unused(prompt, graph)
+    if arguments.json:
+        print(json.dumps({"problems": [], "steps": len(graph.steps), "outputs": graph.targets, "unused": idle}))
+        return 0
+    print(f"{arguments.workflow}: {len(graph.steps)} nodes, outputs {', '.join(graph.targets)}; nothing is wrong.")
+    for id in idle:
+        node = prompt.nodes[id]
+        print(f"node {id} ({node.title or node.type}): no output needs it")
+    return 0

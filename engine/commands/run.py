@@ -1,0 +1,151 @@
+"""``main.py run WORKFLOW``: a progress bar, then the path of each result."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.settings import MEGABYTE, Settings
+
+if TYPE_CHECKING:
+    from engine.execute import NodeError, Results
+    from engine.folders import Folders
+    from engine.graph import Graph
+    from engine.problems import GraphError
+    from engine.prompt import Prompt
+    from engine.registry import Registry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", type=Path, help="a workflow, or a picture that was made by one")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.INPUT=VALUE",
+        dest="changes",
+        help="change an input, by node id or title",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="use this seed wherever there is one")
+    parser.add_argument("--batch", type=int, metavar="N", help="make this many pictures at once")
+    parser.add_argument("--open", action="store_true", help="show the result")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of words")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    from engine.execute import NodeError
+    from engine.problems import GraphError
+    from engine.run import CancelledError
+
+    folders = settings.folders()
+    try:
+        registry = load_nodes(settings)
+        prompt, graph = load_graph(arguments, settings, registry, folders)
+    except GraphError as error:
+        return say_problems(error, arguments.json)
+    try:
+        results = execute_here(prompt, graph, registry, settings, folders, quiet=arguments.json)
+    except NodeError as error:
+        return say_failure(error, arguments.json)
+    except CancelledError:
+        print("cancelled", file=sys.stderr)
+        return 130
+    paths = saved_paths(results.ui, folders)
+    if arguments.json:
+        print(json.dumps({"outputs": results.ui, "paths": [str(path) for path in paths]}, default=str))
+    else:
+        for path in paths:
+            print(path)
+        for text in shown_texts(results.ui):
+            print(text)
+    if arguments.open and paths:
+        show(paths[0])
+    return 0
+
+
+def load_nodes(settings: Settings) -> Registry:
+    """Every node type, ours and the packs'; what could not be loaded is said on the way."""
+    from engine.registry import load
+
+    registry = load(packs=settings.packs(), only=settings.pack_names())
+    for failure in registry.failures:
+        print(f"{failure.module}: {failure.message}", file=sys.stderr)
+    return registry
+
+
+def load_graph(arguments: argparse.Namespace, settings: Settings, registry: Registry, folders: Folders) -> tuple[Prompt, Graph]:
+    from engine.graph import build
+    from engine.overrides import override
+    from engine.prompt import read
+
+    prompt = read(arguments.workflow, int(settings.max_prompt_size * MEGABYTE))
+    prompt = override(prompt, arguments.changes, seed=arguments.seed, batch=arguments.batch)
+    return prompt, build(prompt, registry.specs, folders)
+
+
+def execute_here(
+    prompt: Prompt, graph: Graph, registry: Registry, settings: Settings, folders: Folders, *, quiet: bool
+) -> Results:
+    from engine.events import ignore
+    from engine.executors.local import LocalExecutor
+    from engine.outputs import settle
+    from engine.run import Job
+    from engine.terminal import Terminal
+
+    job = Job(
+        id=uuid.uuid4().hex,
+        prompt=None if settings.disable_metadata else prompt.raw,
+        extra={} if settings.disable_metadata else prompt.extra,
+        folders=folders,
+        emit=ignore if quiet else Terminal(),
+    )
+    try:
+        with LocalExecutor(registry.specs, settings.cache()) as executor:
+            return executor.run_sync(graph, job)
+    finally:
+        settle(job.id, folders)
+
+
+def say_problems(error: GraphError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"problems": [dataclasses.asdict(problem) for problem in error.problems]}, default=str))
+    else:
+        print(error, file=sys.stderr)
+    return 2
+
+
+def say_failure(error: NodeError, as_json: bool) -> int:
+    if as_json:
+        failure = {"message": str(error), "node": error.node, "type": error.type, "title": error.title, "inputs": error.inputs}
+        print(json.dumps({"error": failure | {"traceback": error.lines}}))
+    else:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def saved_paths(ui: Mapping[str, Mapping[str, Any]], folders: Folders) -> list[Path]:
+    """The files among what the nodes show."""
+    items = [item for shown in ui.values() for value in shown.values() if isinstance(value, list) for item in value]
+    files = [item for item in items if isinstance(item, dict) and {"filename", "subfolder", "type"} <= item.keys()]
+    return [folders.work(item["type"]) / item["subfolder"] / item["filename"] for item in files]
+
+
+def shown_texts(ui: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [text for shown in ui.values() for text in _texts(shown.get("text", ()))]
+
+
+def _texts(value: Any) -> Sequence[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []
+
+
+def show(path: Path) -> None:
+    """Open a file with whatever the system opens such files with."""
+    import webbrowser
+
+    webbrowser.open(path.resolve().as_uri())
