@@ -7,7 +7,6 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +15,7 @@ from engine.server.options import Options
 from engine.server.routes import ROUTES
 from engine.server.runtime import Engine
 from engine.server.site import SITE, Site
+from engine.settings import Settings
 
 log = logging.getLogger(__name__)
 HEADER_BYTES = 32 * 1024
@@ -41,8 +41,8 @@ async def close_sockets(app: web.Application) -> None:
     await app[SITE].hub.close()
 
 
-async def run(options: Options, load_engine: Callable[[], Engine]) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code."""
+async def run(options: Options, load_engine: Callable[[], Engine], *, once: bool = False) -> int:
+    """Serve until SIGINT or SIGTERM (``once``: until everything is loaded); the exit code."""
     app = make_app(options, load_engine)
     runner = web.AppRunner(
         app, access_log=None, max_line_size=HEADER_BYTES, max_field_size=HEADER_BYTES, shutdown_timeout=STOP_SECONDS
@@ -64,6 +64,10 @@ async def run(options: Options, load_engine: Callable[[], Engine]) -> int:
         announce(options)
     site = app[SITE]
     site.ready.add_done_callback(lambda ready: stop.set() if ready.cancelled() or ready.exception() else None)
+    if once:
+        await site.ready
+        await site.runtime.engine()
+        stop.set()
     await stop.wait()
     loaded = not site.ready.done() or site.ready.exception() is None
     await runner.cleanup()
@@ -90,8 +94,10 @@ def announce(options: Options) -> None:
     sys.stdout.flush()
 
 
-def serve(settings: Any) -> int:
+def serve(settings: Settings) -> int:
     """What ``python main.py`` does: the exit code."""
-    from engine.server.start import engine_of, options_of
+    from engine.server.start import engine_of, options_of, set_up_logging
 
-    return asyncio.run(run(options_of(settings), lambda: engine_of(settings)))
+    set_up_logging(settings)
+    options = options_of(settings)
+    return asyncio.run(run(options, lambda: engine_of(settings), once=settings.quick_test_for_ci))

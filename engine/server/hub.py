@@ -108,6 +108,11 @@ class Hub:
         """What node packs call: to one clientId, or to all. A ``Binary`` number sends a binary frame."""
         self._post(lambda: self._send(name, data, sid))
 
+    def log(self, data: Any) -> None:
+        """Send log lines to those who asked for them."""
+        if any(client.logs for client in list(self.clients.values())):
+            self._post(lambda: self._log(encode("logs", data)))
+
     def queue_changed(self) -> None:
         self._post(self._plan_status)
 
@@ -149,6 +154,11 @@ class Hub:
     def _text(self, address: Address | None, job: str, node: str, frame: bytes) -> None:
         for client in self._listeners(address, job):
             client.put(frame, ("text", job, node))
+
+    def _log(self, frame: str) -> None:
+        for client in self.clients.values():
+            if client.logs:
+                client.put(frame, None)
 
     def _send(self, name: str | int, data: Any, sid: str | None) -> None:
         frame = encode(name, data) if isinstance(name, str) else encode_binary(name, data)

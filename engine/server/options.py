@@ -23,6 +23,7 @@ class Options:
     multi_user: bool = False
     cors_origin: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    pack_roots: tuple[Path, ...] = ()
     front_end: Path = PROJECT / "web"
     max_upload: int = 100 * MEGABYTE
     max_pixels: int = 256 * 1024 * 1024

@@ -24,7 +24,7 @@ class Route:
     handler: Handler
     role: Role = Role.VIEWER
     query: type[BaseModel] | None = None
-    body: type[BaseModel] | str | None = None
+    body: type[BaseModel] | object | str | None = None
     answer: type[BaseModel] | object | str | None = None
     status: int = 200
     refusals: Mapping[int, str] = field(default_factory=dict)

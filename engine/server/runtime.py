@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.folders import Folders
 from engine.jobs.job import Job
+from engine.server.refusal import refuse
 from engine.spec import NodeSpec
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ class Engine:
     run: Callable[["Graph", "Execution"], Any]
     free: Callable[[bool, bool], None] = lambda _models, _results: None
     failures: list[Any] = field(default_factory=list)
+    web_folders: Mapping[str, Path] = field(default_factory=dict)
+    residency: Callable[[], Any] | None = None
+    replacements: Mapping[str, Any] = field(default_factory=dict)
     close: Callable[[], None] = lambda: None
 
 
@@ -58,7 +63,11 @@ class Runtime:
         log.info("%d node types in %.2f s", len(self._loaded.result().specs), time.perf_counter() - began)
 
     async def engine(self) -> Engine:
-        return self._loaded.result() if self._loaded.done() else await asyncio.wrap_future(self._loaded)
+        if not self._loaded.done():
+            await asyncio.wait([asyncio.wrap_future(self._loaded)])
+        if (problem := self._loaded.exception()) is not None:
+            raise refuse(503, f"The node types could not be loaded: {problem}")
+        return self._loaded.result()
 
     def check(self, engine: Engine, prompt: Any, targets: list[str] | None, folders: Folders) -> "Graph":
         """The prompt as a graph; GraphError with every problem if no output can run."""

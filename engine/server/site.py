@@ -18,6 +18,7 @@ from engine.server.access import DEFAULT_ID, folders_of
 from engine.server.attempts import Attempts
 from engine.server.hub import Address, Hub
 from engine.server.listeners import Listeners
+from engine.server.log_book import LogBook
 from engine.server.options import Options
 from engine.server.runtime import Engine, Runtime
 from engine.server.tidy import drop_old_files
@@ -46,6 +47,7 @@ class Site:
         self.runtime = Runtime(load_engine, options.folders)
         self.hub = Hub(lambda: self.store.remaining if hasattr(self, "store") else 0)
         self.listeners = Listeners()
+        self.log_book = LogBook(self.hub.log)
         self.started = time.time()
         self.counts: dict[str, float] = {}
         self.ready: asyncio.Future[None]
@@ -60,12 +62,17 @@ class Site:
         """The folder of a user's settings and workflows."""
         return self.folders.work("user") / (owner or DEFAULT_ID)
 
+    def pack_roots(self) -> tuple[Path, ...]:
+        """Where node packs are."""
+        return self.options.pack_roots or (self.folders.base / "custom_nodes",)
+
     # life -------------------------------------------------------------------------------------------------------------
 
     async def open(self, _app: web.Application) -> None:
         """Begin to load; the socket listens at once."""
         self.ready = asyncio.get_running_loop().create_future()
         self.hub.start()
+        logging.getLogger("engine").addHandler(self.log_book)
         self.listeners.start()
         self._tasks = [asyncio.create_task(self._load()), asyncio.create_task(self._tidy())]
 
@@ -93,6 +100,7 @@ class Site:
 
     async def close(self, _app: web.Application) -> None:
         """Park the running job, write what waits, end the threads."""
+        logging.getLogger("engine").removeHandler(self.log_book)
         for task in self._tasks:
             task.cancel()
         if hasattr(self, "worker"):
@@ -132,8 +140,10 @@ class Site:
         extra = job.extra
         execution = Execution(
             id=job.id, prompt=job.prompt, extra=extra.get("extra_pnginfo") or {}, folders=folders, emit=emit,
-            cancel=running.cancel, previews=wants_previews(extra, self.options.previews),
+            cancel=running.cancel, previews=wants_previews(extra, self.options.previews), journal=self.journal(job.id),
         )  # fmt: skip
+        if engine.residency is not None:
+            execution.residency = engine.residency
         await engine.run(graph, execution)
 
     def _tell(self, running: "Running", event: events.Event | None, messages: list[Message]) -> None:

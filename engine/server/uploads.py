@@ -114,7 +114,7 @@ def place(path: Path, data: bytes, overwrite: bool) -> Path:
     wanted = hashlib.sha256(data).digest()
     for number in range(MAX_NUMBER):
         at = free_name(path, number)
-        if not overwrite and at.is_file() and at.stat().st_size == len(data) and hashlib.sha256(at.read_bytes()).digest() == wanted:
+        if not overwrite and has_content(at, len(data), wanted):
             return at
         if at.is_dir():
             continue
@@ -127,6 +127,10 @@ def place(path: Path, data: bytes, overwrite: bool) -> Path:
         except OSError as problem:
             raise Refusal(507, f"The file cannot be written: {problem.strerror}.") from None
     raise Refusal(409, "There are too many files of this name.")
+
+
+def has_content(path: Path, size: int, digest: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == size and hashlib.sha256(path.read_bytes()).digest() == digest
 
 
 def check_pixels(data: bytes, limit: int) -> None:

@@ -71,7 +71,7 @@ class Socket:
 
 def is_end(message: Any, prompt_id: str) -> bool:
     data = message.get("data") if isinstance(message, dict) else None
-    return isinstance(data, dict) and message["type"] == "executing" and data.get("node", "") is None and data["prompt_id"] == prompt_id
+    return isinstance(data, dict) and message["type"] == "executing" and data == {"node": None, "prompt_id": prompt_id}
 
 
 class Server:

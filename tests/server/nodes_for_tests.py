@@ -74,6 +74,5 @@ def choice(name: Annotated[str, Folder("checkpoints")], *, run: Run) -> None:
     run.emit_ui(text=[name])
 
 
-SPECS: dict[str, NodeSpec] = {
-    spec.type: spec for spec in map(spec_of, (number, add, show, wait, fail, picture, glimpse, choice))
-}  # fmt: skip
+FUNCTIONS: tuple[Any, ...] = (number, add, show, wait, fail, picture, glimpse, choice)
+SPECS: dict[str, NodeSpec] = {spec.type: spec for spec in map(spec_of, FUNCTIONS)}

@@ -1,0 +1,90 @@
+"""Settings made into what the server needs: its options, and the engine that it loads behind the socket."""
+
+import importlib.util
+import logging
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engine.folders import PROJECT
+from engine.server.options import MEGABYTE, Options
+from engine.server.runtime import Engine
+from engine.settings import Settings, SettingsError
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def options_of(settings: Settings) -> Options:
+    folders = settings.folders()
+    return Options(
+        folders=folders,
+        hosts=tuple(host.strip() for host in settings.listen.split(",") if host.strip()),
+        port=settings.port,
+        tls_keyfile=settings.tls_keyfile,
+        tls_certfile=settings.tls_certfile,
+        database_url=settings.database_url,
+        login=settings.login,
+        multi_user=settings.multi_user,
+        cors_origin=settings.enable_cors_header,
+        allowed_hosts=tuple(name.lower() for name in settings.allowed_hosts),
+        pack_roots=tuple(settings.packs()),
+        front_end=front_end(settings),
+        max_upload=int(settings.max_upload_size * MEGABYTE),
+        max_queue=settings.max_queue,
+        max_history=settings.max_history,
+        history_days=settings.history_days,
+        temp_hours=settings.temp_hours,
+        previews=settings.preview_method != "none",
+        quiet=settings.dont_print_server,
+        argv=tuple(sys.argv),
+    )
+
+
+def front_end(settings: Settings) -> Path:
+    """The editor's folder: the one that was named, ComfyUI's if its package is installed and wanted, else ours."""
+    if settings.front_end_root is not None:
+        if not settings.front_end_root.is_dir():
+            raise SettingsError(f"--front-end-root: there is no folder {str(settings.front_end_root)!r}")
+        return settings.front_end_root
+    if settings.front_end == "comfy":
+        found = importlib.util.find_spec("comfyui_frontend_package")
+        if found is None or not found.submodule_search_locations:
+            raise SettingsError("--front-end comfy: pip install comfyui-frontend-package first")
+        return Path(found.submodule_search_locations[0]) / "static"
+    return PROJECT / "web"
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Read the node types and make an executor; called on the worker's thread."""
+    from engine.executors.local import LocalExecutor
+    from engine.registry import load
+
+    registry = load(packs=settings.packs(), only=settings.pack_names())
+    results = settings.cache()
+    executor = LocalExecutor(registry.specs, cache=results)
+
+    @cache
+    def residency() -> Any:
+        from engine.diffusion.residency import Residency
+
+        return Residency()
+
+    def free(models: bool, all_results: bool) -> None:
+        if models and "engine.diffusion.residency" in sys.modules:
+            residency().free()
+        if all_results:
+            results.clear()
+
+    return Engine(
+        registry.specs, executor.run, free, failures=list(registry.failures), residency=residency, close=executor.close
+    )
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log lines to the terminal, at the level that was asked for."""
+    level = logging.getLevelNamesMapping().get(settings.verbose.upper())
+    if level is None:
+        raise SettingsError(f"--verbose: expected DEBUG, INFO, WARNING or ERROR, but got {settings.verbose!r}")
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stdout if settings.log_stdout else sys.stderr)
+    logging.getLogger("engine").setLevel(level)
