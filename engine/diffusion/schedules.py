@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -206,7 +207,7 @@ def extended(sigmas: Tensor, steps: int, start: float, end: float, spacing: str 
     if spacing not in bend:
         raise ValueError(f"expected a spacing of {', '.join(bend)}, but got {spacing!r}")
     out: list[Tensor] = []
-    for upper, lower in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for upper, lower in pairwise(sigmas):
         out.append(upper.reshape(1))
         if end <= float(upper) <= start:
             out.append(upper + (lower - upper) * bend[spacing])

@@ -69,6 +69,5 @@ def options(name: str, **more: Any) -> dict[str, Any]:
 
 def deterministic(name: str, **more: Any) -> Any:
     """The ODE behind a sampler."""
-    if name == "er_sde":  # whose ODE is a noise scale, and leaves rounding errors of noise
-        more = {"noise_scaler": lambda lambda_: lambda_, "s_noise": 0.0, **more}
-    return partial(SAMPLERS[name].function, **options(name, eta=0.0, **more), noise=silent)
+    more = {"eta": 0.0, "solver_type": "ODE", **more} if name == "er_sde" else {"eta": 0.0, **more}
+    return partial(SAMPLERS[name].function, **options(name, **more), noise=silent)

@@ -230,6 +230,14 @@ def test_a_consistency_function_keeps_the_data_under_lcm() -> None:
         assert abs(float(found.std()) - 0.7) < 0.01
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in DISTILLED])
+def test_walking_the_schedule_up_again_undoes_it(name: str) -> None:
+    """A picture is turned into its noise with the sigmas flipped."""
+    sigmas, x = levels(False, 120), torch.ones(1, 1, dtype=torch.float64)
+    down = deterministic(name)(Gaussian(), x, sigmas)
+    assert float(deterministic(name)(Gaussian(), down, sigmas.flip(0))) == pytest.approx(1.0, abs=0.06)
+
+
 def test_the_levels_a_model_implies_are_filled_in() -> None:
     sampler = SAMPLERS["sa_solver"].of(flow(3.0), eta=0.5)
     assert sampler.keywords["first_sigma"] == pytest.approx(flow(3.0).percent_to_sigma(1e-4))

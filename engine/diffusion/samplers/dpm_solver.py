@@ -57,7 +57,7 @@ def _ends(sigmas: Tensor) -> tuple[Tensor, Tensor, int]:
 
 def _split(t: Tensor, t_next: Tensor, t_end: Tensor, eta: float, flow: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Where the solver goes on the way from t to t_next, the scale of x there and the noise that takes it to t_next."""
-    if eta == 0:
+    if eta == 0 or t_next < t:
         return t_next, torch.ones_like(t), torch.zeros_like(t)
     sigma_next = (-t_next).exp()
     split = ancestral_split((-t).exp(), sigma_next, eta, flow)
@@ -138,10 +138,11 @@ def dpm_adaptive(
     if len(sigmas) < 2:
         return x
     s, t_end, _ = _ends(sigmas)
-    size = StepSize(h_init, pcoeff, icoeff, dcoeff, 1.5 if eta else order, accept_safety)
+    forward = bool(t_end > s)
+    size = StepSize(h_init if forward else -h_init, pcoeff, icoeff, dcoeff, 1.5 if eta else order, accept_safety)
     x_prev, i = x, 0
-    while s < t_end - 1e-5:
-        t = torch.minimum(t_end, s + size.h)
+    while s < t_end - 1e-5 if forward else s > t_end + 1e-5:
+        t = torch.minimum(t_end, s + size.h) if forward else torch.maximum(t_end, s + size.h)
         t_down, scale, up = _split(s, t, t_end, eta, denoise.flow)
         eps = _eps(denoise, x, s)
         denoised = x - (-s).exp() * eps

@@ -11,25 +11,32 @@ from torch import Tensor
 from engine.diffusion.denoise import Denoise, Noise, OnStep, ignore
 from engine.diffusion.samplers.terms import FIRST_SIGMA, alpha_at, finite_snr
 
-NoiseScale = Callable[[Tensor], Tensor]
-"""phi(lambda) of the paper: lambda itself gives the ODE, lambda^2 the usual reverse SDE."""
-
+SOLVER_TYPES = ("ER-SDE", "Reverse-time SDE", "ODE")
 POINTS = 200
 
 
-def er_sde_5(lambda_: Tensor) -> Tensor:
-    """The scale the authors recommend, their SDE 5."""
-    return lambda_ * ((lambda_**0.3).exp() + 10)
+def noise_scale(solver_type: str, eta: float) -> Callable[[Tensor], Tensor]:
+    """phi(lambda) of the paper: the authors' SDE 5, lambda^2 for the usual reverse SDE, lambda for the ODE."""
+    if solver_type not in SOLVER_TYPES:
+        raise ValueError(f"solver_type {solver_type!r} is not known; use one of {', '.join(SOLVER_TYPES)}")
+    if solver_type == "ER-SDE":
+        return lambda lambda_: lambda_ * ((lambda_**0.3).exp() + 10)
+    power = 1.0 if solver_type == "ODE" else 1 + eta
+    return lambda lambda_: lambda_**power
 
 
 def er_sde(
     denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: Noise, on_step: OnStep = ignore, s_noise: float = 1.0,
-    max_stage: int = 3, noise_scaler: NoiseScale = er_sde_5, first_sigma: float = FIRST_SIGMA,
+    max_stage: int = 3, solver_type: str = "ER-SDE", eta: float = 1.0, first_sigma: float = FIRST_SIGMA,
 ) -> Tensor:
     """ER-SDE-Solver of up to third order, with lambda = sigma / alpha; the step to 0 gives the denoised x.
 
+    ``eta`` is the noise of solver type Reverse-time SDE, 0 being the ODE and 1 the SDE of Song et al.
     Cui et al. 2023, https://arxiv.org/abs/2309.06169, Algorithms 1 to 3; quadrature by 200 left-hand points as published.
     """
+    noise_scaler = noise_scale(solver_type, eta)
+    if solver_type == "ODE" or (solver_type == "Reverse-time SDE" and eta == 0):
+        s_noise = 0.0
     flow = denoise.flow
     sigmas = finite_snr(sigmas, flow, first_sigma)
     lambdas = sigmas / alpha_at(sigmas, flow)

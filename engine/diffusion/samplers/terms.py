@@ -61,13 +61,13 @@ class Split(NamedTuple):
 
 
 def ancestral_split(sigma: Tensor, sigma_next: Tensor, eta: float, flow: bool = False) -> Split:
-    """How far to step down and how much noise to add back, eta = 0 being the ODE and 1 the most.
+    """How far to step down and how much noise to add back, eta = 0 being the ODE and 1 the most; a step up adds none.
 
     Variance-exploding: up^2 = eta^2 sigma_next^2 (1 - sigma_next^2 / sigma^2) and down^2 = sigma_next^2 - up^2, as in
     k-diffusion. Rectified flow: down goes from sigma_next to sigma_next^2 / sigma with eta, and x is scaled so that
     its share of the clean latent is 1 - sigma_next again.
     """
-    ratio = sigma_next / sigma
+    ratio = (sigma_next / sigma).clamp(max=1)
     if not flow:
         kept = (1 - eta**2 + (eta * ratio) ** 2).clamp(min=0)
         return Split(sigma_next * kept.sqrt(), torch.ones_like(sigma), sigma_next * (1 - kept).sqrt())
@@ -85,7 +85,7 @@ def ddim_step(
     Song et al. 2020 (DDIM), https://arxiv.org/abs/2010.02502, eqs. 12 and 16; eta = 1 is DDPM's posterior.
     """
     alpha, alpha_next = alpha_at(sigma, flow), alpha_at(sigma_next, flow)
-    ratio = alpha * sigma_next / (alpha_next * sigma)
+    ratio = (alpha * sigma_next / (alpha_next * sigma)).clamp(max=1)
     kept = (1 - eta**2 + (eta * ratio) ** 2).clamp(min=0)
     x = denoised * alpha_next + (x - toward * alpha) * (sigma_next * kept.sqrt() / sigma)
     if kept >= 1 or s_noise == 0:
