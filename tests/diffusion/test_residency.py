@@ -1,0 +1,87 @@
+"""What is kept, what is shared and what has to go."""
+
+from __future__ import annotations
+
+import torch
+
+from engine.diffusion.parts import Part
+from engine.diffusion.patches import Adapter, Difference, Patch
+from engine.diffusion.precision import best_device, cpu_has_bfloat16, precision
+from engine.diffusion.residency import Residency
+from tests.diffusion.demo import demo_model
+
+
+def part() -> Part:
+    """The demo denoiser as a part of its own, so that no other test's residency knows it."""
+    original = demo_model().part
+    return Part("denoiser", original.build, original.keymap, original.stored)
+
+
+def test_the_same_part_is_placed_once() -> None:
+    place, ours = Residency("cpu"), part()
+    assert place(ours) is place(ours)
+    assert [line.role for line in place.resident()] == ["denoiser"]
+
+
+def test_a_patch_of_strength_zero_or_for_another_part_is_no_patch() -> None:
+    place, ours = Residency("cpu"), part()
+    nothing = Patch(Adapter("denoiser", {"conv_in.bias": (Difference(torch.ones(64)),)}), 0.0)
+    elsewhere = Patch(Adapter("clip_l", {"conv_in.bias": (Difference(torch.ones(64)),)}), 1.0)
+    assert place(ours, (nothing, elsewhere)) is place(ours)
+
+
+def test_weights_are_cast_once_and_computed_from_the_file_s() -> None:
+    place, ours = Residency("cpu"), part()
+    half = place(ours, dtype=torch.float16)
+    whole = place(ours)
+    assert next(half.parameters()).dtype == torch.float16
+    assert next(whole.parameters()).dtype == torch.float32
+    stored = ours.weights()["conv_in.weight"]
+    assert stored.dtype == torch.float16
+    assert half.get_parameter("conv_in.weight").data_ptr() == stored.data_ptr()
+    assert [line.nbytes == 0 for line in place.resident()] == [True, False]
+
+
+def test_a_short_budget_sends_away_what_was_used_longest_ago() -> None:
+    first, second, third = part(), part(), part()
+    needed = Residency("cpu").plan(first).nbytes
+    place = Residency("cpu", budget=int(needed * 2.5))
+    place(first), place(second)
+    place(first)
+    plan = place.plan(third)
+    assert (plan.nbytes, plan.evicts, plan.fits) == (needed, ("denoiser",), True)
+    module = place(first)
+    place(third)
+    assert len(place.resident()) == 2
+    assert place(first) is module
+    assert place.nbytes <= needed * 2.5
+
+
+def test_a_plan_says_when_it_cannot_fit() -> None:
+    place = Residency("cpu", budget=1000)
+    assert not place.plan(part()).fits
+
+
+def test_a_plan_moves_nothing() -> None:
+    place = Residency("cpu")
+    place.plan(part())
+    assert place.resident() == []
+
+
+def test_free_lets_go_of_everything_or_of_one_role() -> None:
+    place, ours = Residency("cpu"), part()
+    place(ours)
+    place.free("vae")
+    assert len(place.resident()) == 1
+    place.free()
+    assert place.resident() == []
+    assert place.nbytes == 0
+
+
+def test_text_encoders_stay_in_float32_on_the_cpu() -> None:
+    cpu = torch.device("cpu")
+    assert precision("clip_l", cpu).dtype == torch.float32
+    assert precision("denoiser", cpu, torch.float16).dtype == torch.float16
+    if not cpu_has_bfloat16():
+        assert precision("denoiser", cpu).dtype == torch.float32
+    assert best_device().type in ("cpu", "cuda", "mps")
