@@ -63,7 +63,7 @@ class Results:
 
 
 class Execution:
-    """Made and run on one event loop. ``expanding`` are steps whose children are at work, ``evaluated`` the lazy inputs asked for."""
+    """Made and run on one loop. ``expanding`` are steps whose children are at work, ``evaluated`` the lazy inputs asked for."""
 
     def __init__(
         self, graph: Graph, job: Job, keys: dict[str, Key], specs: Mapping[str, NodeSpec], cache: Cache, lanes: Lanes,
@@ -299,8 +299,11 @@ class Execution:
             if not arrived.done():
                 arrived.set_result(result)
 
+        def arrive(result: Result) -> None:
+            self.loop.call_soon_threadsafe(deliver, result)
+
         with self.lock:
-            self.pull.wants(link.node, lambda result: self.loop.call_soon_threadsafe(deliver, result) and None)
+            self.pull.wants(link.node, arrive)
         self.proceed()
         return (await arrived).values[link.output]
 

@@ -47,7 +47,7 @@ def expansion(
 
     children: dict[str, Step] = {}
     for id, node in expand.nodes.items():
-        name, type_name = names[id], node.get("class_type")
+        name, type_name = names[id], str(node.get("class_type"))
         if name in steps:
             raise ValueError(f"it expands to a node {name!r}, which exists")
         if type_name not in specs:

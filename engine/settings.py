@@ -146,7 +146,7 @@ def read_settings(
         if variable.startswith(PREFIX):
             name = _known(variable.removeprefix(PREFIX).lower(), known, f"environment variable {variable}")
             set_outside[name] = _split(text) if known[name].metadata["many"] else text
-    base = given.get("base_directory") or set_outside.get("base_directory") or PROJECT
+    base = given.get("base_directory") or environment.get(f"{PREFIX}BASE_DIRECTORY") or PROJECT
     written = _read_config(config or Path(base) / CONFIG, known, needed=config is not None)
     return _checked({**written, **set_outside, **given})
 
