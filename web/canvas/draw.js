@@ -1,11 +1,12 @@
 /** The scene layer: everything that does not move by itself. Redrawn in full, or, where that is dear, shifted or scaled from the last drawing. */
 
 import { rerouteChain } from '../graph/model.js';
-import { cull, cullWires, FAR, MID, NEAR } from './detail.js';
+import { cull, cullWires, FAR } from './detail.js';
 import { drawGroup } from './group.js';
 import { drawColumn } from './column.js';
 import { Look } from './look.js';
 import { coloursOf, drawNode } from './node.js';
+import { typeLook } from './theme.js';
 import { drawDots, drawWires } from './wire.js';
 
 /** @typedef {import('./camera.js').Rect} Rect */
@@ -209,44 +210,56 @@ export class Scene {
     };
   }
 
-  /** Flat boxes, one path a colour. @param {Node[]} list */
+  /** Flat boxes in the colour of what they give, one path a colour. @param {Node[]} list */
   far(list) {
     const { pen, look, stage } = this;
-    const { boxes } = stage.graph;
     const { selection } = stage.doc;
+    const { theme } = look;
     look.counters.visited += list.length;
-    /** @type {Map<string, Node[]>} */ const byColour = new Map();
+    /** @type {Map<string, Node[]>} */ const bodies = new Map();
+    /** @type {Map<string, Node[]>} */ const hues = new Map();
     for (const node of list) {
-      const colour = selection.nodes.has(node.id) ? look.theme.accent : node.mode || node.color || !node.def ? coloursOf(look, node).head : look.theme.title;
-      const same = byColour.get(colour);
-      if (same) same.push(node);
-      else byColour.set(colour, [node]);
+      const plain = !node.mode && !node.color && !node.bgcolor && node.def;
+      const chosen = selection.nodes.has(node.id);
+      gather(bodies, chosen ? theme.accent : plain ? theme.title : coloursOf(look, node).head, node);
+      const out = plain && !chosen && node.outputs[0];
+      if (out) gather(hues, typeLook(theme, out.type).hue, node);
     }
-    const line = 1 / look.scale;
-    for (const [colour, nodes] of byColour) {
-      pen.beginPath();
-      for (const node of nodes) {
-        const k = node.at * 4;
-        pen.rect(boxes[k], boxes[k + 1], boxes[k + 2] - boxes[k], boxes[k + 3] - boxes[k + 1]);
-      }
+    for (const [colour, nodes] of bodies) {
+      this.flat(nodes);
       pen.fillStyle = colour;
       pen.fill();
-      if (look.scale > 0.05) {
-        pen.strokeStyle = look.theme.edge;
-        pen.lineWidth = line;
-        pen.stroke();
-      }
+      if (look.scale < 0.05) continue;
+      pen.strokeStyle = theme.edge;
+      pen.lineWidth = 1 / look.scale;
+      pen.stroke();
+    }
+    pen.globalAlpha = theme.forced ? 0 : 0.3;
+    for (const [colour, nodes] of hues) {
+      this.flat(nodes);
+      pen.fillStyle = colour;
+      pen.fill();
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /** The boxes of nodes as one path. @param {Node[]} nodes */
+  flat(nodes) {
+    const { pen } = this;
+    const { boxes } = this.stage.graph;
+    pen.beginPath();
+    for (const node of nodes) {
+      const k = node.at * 4;
+      pen.rect(boxes[k], boxes[k + 1], boxes[k + 2] - boxes[k], boxes[k + 3] - boxes[k + 1]);
     }
   }
+}
 
-  /** Whether the scene shows texts and sockets. */
-  get near() {
-    return this.look.lod === NEAR;
-  }
-
-  get mid() {
-    return this.look.lod === MID;
-  }
+/** @param {Map<string, Node[]>} map @param {string} key @param {Node} node */
+function gather(map, key, node) {
+  const list = map.get(key);
+  if (list) list.push(node);
+  else map.set(key, [node]);
 }
 
 /** @param {import('./stage.js').Drag} drag @param {import('./routes.js').Anchor} anchor */

@@ -119,6 +119,7 @@ export class Input {
     }
     const p = this.at(event);
     stage.pointer = p.at;
+    stage.tool?.sense?.(p);
     if (stage.tool) stage.frames.once('tool', () => stage.tool?.move(p));
     else if (!down) stage.frames.once('hover', () => this.hover(p));
   }

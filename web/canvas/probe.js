@@ -1,5 +1,6 @@
 /** What tests may see: counts of work done, and where things are. Only read, never acted on. */
 
+import { valueOf } from '../graph/model.js';
 import { screenOf } from './acts.js';
 
 /** @param {import('./stage.js').Stage} stage */
@@ -34,6 +35,20 @@ export function probe(stage) {
     get tool() {
       return stage.tool?.name ?? '';
     },
+    /** The graph in view as plain data. */
+    graph() {
+      const { graph, doc } = stage;
+      return {
+        nodes: Object.fromEntries([...graph.nodes.values()].map((node) => [node.id, {
+          type: node.type, pos: [...node.pos], size: [...node.size], mode: node.mode, flags: { ...node.flags }, title: node.label, box: [...graph.boxes.subarray(node.at * 4, node.at * 4 + 4)],
+          values: Object.fromEntries(node.widgets.map((widget) => [widget.name, valueOf(node, widget)])),
+        }])),
+        links: [...graph.links.values()].map(({ id, from, fromSlot, to, toSlot, type, parent }) => ({ id, from, fromSlot, to, toSlot, type, parent })),
+        groups: [...graph.groups.values()].map(({ id, title, box }) => ({ id, title, box: [...box] })),
+        reroutes: [...graph.reroutes.values()].map(({ id, pos, parent }) => ({ id, pos: [...pos], parent })),
+        selection: { nodes: [...doc.selection.nodes], groups: [...doc.selection.groups], reroutes: [...doc.selection.reroutes] },
+      };
+    },
     /** Page coordinates of a node's title, a socket or a widget. @param {Parameters<typeof screenOf>[1]} what */
     at(what) {
       const found = screenOf(stage, what);
@@ -58,5 +73,19 @@ export function probe(stage) {
       const { kind, ...rest } = /** @type {any} */ (stage.pick(x, y));
       return { kind, node: rest.node?.id, index: rest.index, side: rest.side, id: rest.id, link: rest.link, widget: rest.widget?.name };
     },
+  };
+}
+
+/** Hangs the counters on the window for tests; called by main.js, only with ?test=1. @param {any} app */
+export function expose(app) {
+  const w = /** @type {any} */ (window);
+  w.__test = {
+    app,
+    counters: app.canvas.counters,
+    /** Shows a workflow in a tab of its own. @param {any} json */
+    open: (json) => app.open(json, { name: 'test' }),
+    /** @param {{x: number, y: number, scale: number}} camera */
+    look: (camera) => app.active.value.setCamera(camera),
+    file: () => app.active.value.toJson(),
   };
 }

@@ -1,6 +1,5 @@
 /** What the canvas is made of, shared by drawing, picking and the tools. It holds no document data, only what is on the screen. */
 
-import { valueOf } from '../graph/model.js';
 import { geometry } from '../graph/shape.js';
 import { Editor } from '../widget/editor.js';
 import { kindOf } from '../widget/kinds.js';
@@ -67,8 +66,6 @@ export class Stage {
     this.multi = false;
     /** @type {HTMLElement} the canvas that takes the pointer */
     this.surface = element;
-    /** @type {Map<string, any>} the seeds of the last run */
-    this.seeds = new Map();
     /** @type {Frames} */ this.frames = new Frames({ scene() {}, over() {}, mini() {} });
   }
 
@@ -139,20 +136,9 @@ export class Stage {
     kindOf(widget.kind).open?.(this, { node, widget, box });
   }
 
-  /** The value a seed had in the last run. @param {Node} node @param {string} name */
-  lastSeed(node, name) {
-    const sent = this.doc.run?.sent?.(this.doc.key(node.id));
-    const value = sent?.[name];
-    const widget = node.widgets.find((w) => w.name === name);
-    return value ?? (widget && this.seeds.get(`${this.doc.id} ${node.id}`)) ?? undefined;
-  }
-
-  /** Remembers every seed of the graph in view; called when a run starts. */
-  keepSeeds() {
-    for (const node of this.graph.list) {
-      const widget = node.widgets.find((w) => w.options.seed);
-      if (widget) this.seeds.set(`${this.doc.id} ${node.id}`, valueOf(node, widget));
-    }
+  /** The value a widget had in the last run, if it is known. @param {Node} node @param {string} name */
+  lastSent(node, name) {
+    return this.doc.run?.sent?.(this.doc.key(node.id))?.[name];
   }
 
   focus() {

@@ -116,9 +116,7 @@ function resize(stage, canvases) {
 
 /** A document without a camera of its own is shown whole. @param {Stage} stage */
 function fitFirst(stage) {
-  const { camera, doc } = stage;
-  const saved = doc.camera;
-  if (saved && !(saved.x === 0 && saved.y === 0 && saved.scale === 1)) camera.load(saved);
+  if (stage.doc.framed) stage.camera.load(stage.doc.camera);
   else fit(stage);
 }
 

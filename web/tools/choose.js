@@ -134,14 +134,14 @@ function onNode(stage, p, hit, double) {
   const { doc } = stage;
   const { id } = hit.node;
   const chosen = doc.selection.nodes.has(id);
-  if (double && hit.kind === 'fold') return click(() => doc.edit('Collapse', (/** @type {any} */ e) => setFlag(e, [id], 'collapsed', !hit.node.flags.collapsed)));
-  if (double && !p.shift && !p.ctrl) return click(() => openNode(stage, hit.node, hit.kind));
   if (!chosen && !p.shift && !p.ctrl) doc.select({ nodes: [id] });
   else if (!chosen && p.alt) doc.select({ nodes: [id] });
   const plus = (p.shift || p.ctrl || stage.multi) && !p.alt;
   let added = false;
   const tool = move(stage, p, {
     still: (q) => {
+      if (hit.kind === 'fold' && !plus) return void (double || fold(stage, hit.node));
+      if (double && !q.shift && !q.ctrl) return openNode(stage, hit.node, hit.kind);
       if (!plus) return void (!q.touch && doc.select({ nodes: [id] }));
       if (q.shift && !q.ctrl && hit.kind === 'title' && hit.third) return doc.select({ nodes: [id, ...reach(stage, id, hit.third < 0 ? 'up' : 'down')] }, 'add');
       if (!added) doc.select({ nodes: [id] }, 'toggle');
@@ -158,6 +158,12 @@ function onNode(stage, p, hit, double) {
       start(q);
     },
   };
+}
+
+/** A click on the mark folds a node up or open; the second of two clicks does not undo the first. @param {Stage} stage @param {import('../graph/model.js').Node} node */
+function fold(stage, node) {
+  const folded = Boolean(node.flags.collapsed);
+  stage.doc.edit(folded ? 'Open node' : 'Collapse', (/** @type {any} */ e) => setFlag(e, [node.id], 'collapsed', !folded));
 }
 
 /** @param {Stage} stage @param {Press} p @param {number} id */

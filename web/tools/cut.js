@@ -28,11 +28,11 @@ export function cut(stage, press, still) {
   return {
     name: 'cut',
     cursor: 'crosshair',
-    move(p) {
+    sense(p) {
       const last = path[path.length - 1];
       if (Math.hypot(p.at.x - last.x, p.at.y - last.y) * stage.camera.scale > 6) path.push(p.at);
-      stage.mark('over', 'cut');
     },
+    move: () => stage.mark('over', 'cut'),
     end(p) {
       if (p.still) return still?.(p);
       path.push(p.at);

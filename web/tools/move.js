@@ -60,12 +60,14 @@ export function move(stage, press, { still }) {
       const { drag } = stage;
       if (!drag || !items) return;
       const [dx, dy] = step(stage, p.at.x - press.at.x, p.at.y - press.at.y, items);
-      if (shake.move(p.screen.x, p.time) && items.nodes.length) loosen(stage, items.nodes);
       wire = p.alt || copy ? null : wireUnder(stage, items, dx, dy);
       if (dx === drag.dx && dy === drag.dy) return;
       drag.dx = dx;
       drag.dy = dy;
       stage.mark('over', 'drag');
+    },
+    sense(p) {
+      if (shake.move(p.screen.x, p.time) && items?.nodes.length) loosen(stage, items.nodes);
     },
     end(p) {
       if (!items || !stage.drag) return still(p);

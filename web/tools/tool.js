@@ -20,6 +20,7 @@
  * @property {string} [cursor]
  * @property {(press: Press) => void} move
  * @property {(press: Press) => void} end
+ * @property {(press: Press) => void} [sense] every single move, also those between two frames
  * @property {() => void} cancel Escape, a lost pointer, a second finger
  * @property {(look: import('../canvas/look.js').Look) => void} [draw] on the overlay, in graph units
  */

@@ -24,9 +24,8 @@ export function show(value, widget) {
   const n = Number(value);
   if (value === undefined || value === null || value === '' || Number.isNaN(n)) return String(value ?? '');
   if (widget.type === 'INT') return String(value);
-  const digits = widget.options.precision ?? decimals(widget.options.round || widget.options.step || 0.01);
-  const exact = decimals(n);
-  return n.toFixed(Math.min(8, Math.max(1, Math.min(digits, 8), Math.min(exact, 4))));
+  const usual = widget.options.precision ?? decimals(widget.options.step || widget.options.round || 0.01);
+  return n.toFixed(Math.min(8, Math.max(1, usual, Math.min(decimals(n), 4))));
 }
 
 /** @param {number} step */

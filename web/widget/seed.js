@@ -83,7 +83,7 @@ function click(stage, target, at) {
   if (cell >= 0 && cell < 4) return set(stage, target, MODES[cell]);
   const seed = controlled(target);
   if (cell !== 4 || !seed) return;
-  const last = stage.lastSeed(target.node, seed.name);
+  const last = stage.lastSent(target.node, seed.name);
   if (last === undefined) return stage.app.ui.toast('No run has used a seed here yet.', { kind: 'info' });
   set(stage, { ...target, widget: seed }, last);
 }

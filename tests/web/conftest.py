@@ -1,0 +1,131 @@
+"""The real server with folders of its own, a real browser, one page a test."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .scenes import HELLO, many
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_SECONDS = 90
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.web)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running server; ``LOOM_WEB_URL`` names one that runs already."""
+    if url := os.environ.get("LOOM_WEB_URL"):
+        yield url.rstrip("/")
+        return
+    if not (ROOT / "main.py").exists():
+        pytest.skip("there is no main.py to start")
+    home = tmp_path_factory.mktemp("server")
+    port = free_port()
+    folders = [f"--{name}-directory={home / name}" for name in ("output", "input", "temp", "user")]
+    for name in ("output", "input", "temp", "user"):
+        (home / name).mkdir()
+    log = (home / "server.log").open("wb")
+    command = [sys.executable, "main.py", "--port", str(port), "--listen", "127.0.0.1", "--cpu", *folders]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not answers(f"{url}/object_info"):
+            if process.poll() is not None or time.monotonic() > end:
+                tail = (home / "server.log").read_text(errors="replace")[-3000:]
+                pytest.fail(f"the server did not start: {' '.join(command)}\n{tail}")
+            time.sleep(0.25)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium")
+    if not path:
+        pytest.skip("there is no chromium: install it with apt")
+    with api.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def editor(browser, base):
+    """A page at 1600x900 that shows nothing yet; a script error fails the test."""
+    from .editor import Editor
+
+    context = browser.new_context(viewport={"width": 1600, "height": 900}, reduced_motion="reduce")
+    one = Editor(context.new_page(), base).load()
+    yield one
+    context.close()
+    assert not one.problems, one.problems
+
+
+@pytest.fixture
+def hello(editor):
+    """The txt2img graph at 100 %."""
+    return editor.open(HELLO)
+
+
+@pytest.fixture
+def touch(browser, base):
+    """A page on a touch screen."""
+    from .editor import Editor, Fingers
+
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, has_touch=True, reduced_motion="reduce")
+    one = Editor(context.new_page(), base).load()
+    one.open(HELLO, scale=0.8, offset=(30, 150))
+    one.fingers = Fingers(one.page)
+    yield one
+    context.close()
+    assert not one.problems, one.problems
+
+
+@pytest.fixture(scope="session")
+def thousand() -> dict:
+    return many(1000)

@@ -1,0 +1,156 @@
+"""The editor as a test sees it: a page, real input events, and what the page counts about itself."""
+
+import json
+from typing import Any
+
+from playwright.sync_api import Page
+
+JsonDict = dict[str, Any]
+
+
+class Editor:
+    """One page of the editor with ``?test=1``. Positions are page pixels unless they say graph."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        self.problems: list[str] = []
+        page.set_default_timeout(8000)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def load(self, query: str = "") -> "Editor":
+        self.page.goto(f"{self.base}/?test=1{query}")
+        self.page.wait_for_function("() => window.__test && window.__test.app && window.__test.app.canvas")
+        self.settle()
+        return self
+
+    def open(self, workflow: JsonDict, scale: float = 1.0, offset: tuple[float, float] = (60, 120)) -> "Editor":
+        """Show a workflow at a known camera."""
+        graph = json.loads(json.dumps(workflow))
+        graph.setdefault("extra", {})["ds"] = {"scale": scale, "offset": list(offset)}
+        self.page.evaluate("(graph) => window.__test.open(graph)", graph)
+        self.settle()
+        self.camera(*offset, scale)
+        return self
+
+    def camera(self, x: float, y: float, scale: float) -> None:
+        self.page.evaluate("([x, y, scale]) => window.__test.look({x, y, scale})", [x, y, scale])
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing is left to draw."""
+        self.page.evaluate(
+            """() => new Promise((done) => {
+                const look = () => requestAnimationFrame(() => (window.__test.counters.idle ? setTimeout(done, 0) : look()));
+                look();
+            })"""
+        )
+
+    # What is there
+
+    def graph(self) -> JsonDict:
+        return self.page.evaluate("() => window.__test.counters.graph()")
+
+    def draws(self) -> dict[str, int]:
+        return self.page.evaluate("() => window.__test.counters.draws")
+
+    def scene(self) -> JsonDict:
+        return self.page.evaluate("() => window.__test.counters.scene")
+
+    def count(self, name: str) -> Any:
+        return self.page.evaluate(f"() => window.__test.counters.{name}")
+
+    def view(self) -> JsonDict:
+        return self.count("camera")
+
+    def links(self) -> set[tuple[int, int, int, int]]:
+        return {(link["from"], link["fromSlot"], link["to"], link["toSlot"]) for link in self.graph()["links"]}
+
+    def selected(self) -> set[int]:
+        return set(self.graph()["selection"]["nodes"])
+
+    def value(self, node: int, name: str) -> Any:
+        return self.graph()["nodes"][str(node)]["values"][name]
+
+    # Where it is
+
+    def title(self, node: int) -> tuple[float, float]:
+        return self._at({"node": node})
+
+    def output(self, node: int, slot: int = 0) -> tuple[float, float]:
+        return self._at({"node": node, "side": "out", "slot": slot})
+
+    def input(self, node: int, slot: int = 0) -> tuple[float, float]:
+        return self._at({"node": node, "side": "in", "slot": slot})
+
+    def widget(self, node: int, name: str) -> tuple[float, float]:
+        return self._at({"node": node, "widget": name})
+
+    def page_at(self, x: float, y: float) -> tuple[float, float]:
+        """The page point of a graph point."""
+        return tuple(self.page.evaluate("([x, y]) => window.__test.counters.page(x, y)", [x, y]))
+
+    def wire(self, link: int) -> tuple[float, float]:
+        return self.page_at(*self.page.evaluate("(id) => window.__test.counters.wire(id)", link))
+
+    def _at(self, what: JsonDict) -> tuple[float, float]:
+        return tuple(self.page.evaluate("(what) => window.__test.counters.at(what)", what))
+
+    # Real input
+
+    def click(self, at: tuple[float, float], *, keys: str = "", button: str = "left") -> None:
+        self._hold(keys, lambda: self.page.mouse.click(*at, button=button))
+
+    def double(self, at: tuple[float, float]) -> None:
+        self.page.mouse.dblclick(*at)
+        self.settle()
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], *, keys: str = "", button: str = "left", steps: int = 8) -> None:
+        def go() -> None:
+            self.page.mouse.move(*start)
+            self.page.mouse.down(button=button)
+            self.page.mouse.move(*end, steps=steps)
+            self.page.mouse.up(button=button)
+
+        self._hold(keys, go)
+
+    def key(self, keys: str) -> None:
+        self.page.keyboard.press(keys)
+        self.settle()
+
+    def focus(self) -> None:
+        self.page.evaluate("() => window.__test.app.canvas.focus()")
+
+    def _hold(self, keys: str, act: Any) -> None:
+        held = [key for key in keys.split("+") if key]
+        for key in held:
+            self.page.keyboard.down(key)
+        act()
+        for key in reversed(held):
+            self.page.keyboard.up(key)
+        self.settle()
+
+
+class Fingers:
+    """Touches through the browser's own protocol: they arrive as real touch pointers."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.session = page.context.new_cdp_session(page)
+
+    def send(self, kind: str, points: list[tuple[float, float]]) -> None:
+        touches = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    def tap(self, *points: tuple[float, float]) -> None:
+        self.send("touchStart", list(points))
+        self.send("touchEnd", [])
+
+    def drag(self, starts: list[tuple[float, float]], ends: list[tuple[float, float]], steps: int = 8, hold_ms: int = 0) -> None:
+        self.send("touchStart", starts)
+        if hold_ms:
+            self.page.wait_for_timeout(hold_ms)
+        for i in range(1, steps + 1):
+            k = i / steps
+            self.send("touchMove", [(a[0] + (b[0] - a[0]) * k, a[1] + (b[1] - a[1]) * k) for a, b in zip(starts, ends, strict=True)])
+        self.send("touchEnd", [])
