@@ -38,12 +38,20 @@ def expansion(
     keys: Mapping[str, Key],
     print_of: Callable[[Step], Print],
 ) -> Expansion:
-    """Check what a node wants to become. An id that begins with the parent's is taken as it is, any other is put below it."""
+    """Check what a node wants to become. An id that begins with the parent's is taken as it is, any other is put below it.
+
+    A link that the parent was handed as such keeps its meaning, even if a new node has the same id.
+    """
     names = {id: id if id.startswith(f"{parent.id}.") else f"{parent.id}.{call_index}.{id}" for id in expand.nodes}
+
+    handed = {link for name, link in parent.links.items() if (port := parent.spec.port(name)) is not None and port.raw}
 
     def absolute(value: Any) -> Any:
         link = as_link(value)
-        return value if link is None else Link(names.get(link.node, link.node), link.output)
+        if link is None:
+            return value
+        outer = link.node not in names or (type(value) is Link and not link.inner and link in handed)
+        return Link(link.node if outer else names[link.node], link.output)
 
     children: dict[str, Step] = {}
     for id, node in expand.nodes.items():

@@ -145,7 +145,7 @@ class Subgraph:
         if name in self.nodes:
             raise ValueError(f"The subgraph already has a node {name!r}")
         self.nodes[name] = {"class_type": type_name, "inputs": inputs}
-        return Link(name, 0)
+        return Link(name, 0, inner=True)
 
     def expand(self, *results: Any) -> Expand:
         return Expand(self.nodes, results)

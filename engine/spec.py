@@ -68,10 +68,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The ``output``-th result of ``node``."""
+    """The ``output``-th result of ``node``; ``inner``: of a node in the same expansion."""
 
     node: str
     output: int = 0
+    inner: bool = False
+
+    def out(self, output: int) -> Link:
+        """Another output of the same node."""
+        return Link(self.node, output, self.inner)
 
 
 @dataclass(frozen=True, slots=True)
