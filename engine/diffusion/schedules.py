@@ -67,8 +67,8 @@ def laplace(steps: int, sigma_min: float, sigma_max: float, mu: float = 0.0, bet
 
 def kl_optimal(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
     """Linear in atan(sigma). Sabour et al. 2024 (Align Your Steps), https://arxiv.org/abs/2404.14507, section 3.1."""
-    ramp = torch.arange(steps, dtype=torch.float32) / max(steps - 1, 1)
-    return append_zero((ramp * math.atan(sigma_min) + (1 - ramp) * math.atan(sigma_max)).tan())
+    ramp = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)  # near a right angle float32 is too coarse
+    return append_zero((ramp * math.atan(sigma_min) + (1 - ramp) * math.atan(sigma_max)).tan().float())
 
 
 def ltxv(
@@ -128,8 +128,7 @@ def beta(parametrization: Parametrization, steps: int, alpha: float = 0.6, beta:
 
     sigmas = parametrization.sigmas
     quantiles = [betaincinv(alpha, beta, 1 - i / steps) for i in range(steps)]
-    indices = dict.fromkeys(round(quantile * (len(sigmas) - 1)) for quantile in quantiles)
-    return append_zero(sigmas[list(indices)])
+    return append_zero(torch.unique_consecutive(sigmas[[round(quantile * (len(sigmas) - 1)) for quantile in quantiles]]))
 
 
 def linear_quadratic(

@@ -34,7 +34,7 @@ class Sampler:
     kept part is noised with: the starting noise, or another draw.
     """
 
-    function: Any
+    function: SamplerFunction
     noise: Literal["fresh", "brownian"] = "fresh"
     options: Mapping[str, Any] = field(default_factory=dict)
     at_percent: Mapping[str, float] = field(default_factory=dict)
