@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from engine.node import Folder, Run, node
+from engine.node import Blocked, Folder, Run, node
 from engine.types import Clip, Model, Vae
 from nodes.sizes import Strength100
 
 
 class LoadedCheckpoint(NamedTuple):
     model: Model
-    clip: Clip
-    vae: Vae
+    clip: Clip | Blocked
+    vae: Vae | Blocked
 
 
 def embedding_finder(run: Run) -> Callable[[str], Path | None]:
@@ -38,7 +38,9 @@ def checkpoint_loader_simple(ckpt_name: CheckpointName, *, run: Run) -> LoadedCh
     from engine.diffusion.checkpoints import load_checkpoint
 
     loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run))
-    return LoadedCheckpoint(loaded.model, loaded.clip, loaded.vae)
+    clip = loaded.clip or Blocked(f"{ckpt_name} holds no text encoder. Load one with Load CLIP and connect that instead.")
+    vae = loaded.vae or Blocked(f"{ckpt_name} holds no VAE. Load one with Load VAE and connect that instead.")
+    return LoadedCheckpoint(loaded.model, clip, vae)
 
 
 @node(

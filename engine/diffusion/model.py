@@ -18,7 +18,7 @@ from engine.diffusion.patches import Adapter, Patch
 from engine.diffusion.residency import Residency
 
 if TYPE_CHECKING:
-    from engine.diffusion.rules import After, Before, Rule
+    from engine.diffusion.rules import After, Before, Formula
 
 Edit = Callable[[nn.Module], AbstractContextManager[object]]
 """Installs something on the network for the length of a run and takes it away again: attention patches, FreeU ..."""
@@ -31,7 +31,7 @@ DenoiseMask = Callable[[Parametrization, Tensor, Tensor, Tensor], Tensor]
 class Guidance:
     """How predictions become one, beside the formula of the guider: see ``rules``."""
 
-    rule: Rule | None = None
+    rule: Formula | None = None
     before: tuple[Before, ...] = ()
     after: tuple[After, ...] = ()
     needs_negative: bool = False  # also at cfg 1, where it is otherwise not evaluated
@@ -67,7 +67,7 @@ class Model:
     def with_sampling(self, sampling: Parametrization) -> Self:
         return replace(self, parametrization=sampling)
 
-    def with_rule(self, rule: Rule, *, needs_negative: bool = False) -> Self:
+    def with_rule(self, rule: Formula, *, needs_negative: bool = False) -> Self:
         """``rule`` in place of the classifier-free guidance formula."""
         needs = self.guidance.needs_negative or needs_negative
         return replace(self, guidance=replace(self.guidance, rule=rule, needs_negative=needs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,8 @@ from engine.diffusion.preview import preview
 from engine.diffusion.samplers import SAMPLERS, Sampler
 from engine.diffusion.schedules import sigmas_for
 
-Latent = dict[str, Any]
-"""``samples`` (B, C, ...) as the VAE made it; optional ``noise_mask`` and ``batch_index``. ComfyUI's own value."""
+if TYPE_CHECKING:
+    from engine.types import Latent
 
 Report = Callable[[int, int, Callable[[], bytes | None]], None]
 """(steps done, steps in all, draw) after each step; ``draw()`` makes the preview only if called. May raise to cancel."""
@@ -133,6 +133,18 @@ def sample(
         x = sampler.of(sampling)(denoise, x, sigmas, noise=_noise_source(sampler, x, sigmas, noise.seed), on_step=on_step)
         x = sampling.inverse_noise_scaling(sigmas[-1], x)
     return _outside(latent, x, latent_format), _outside(latent, last, latent_format)
+
+
+def with_noise(model: Model, noise: LatentNoise, sigmas: Tensor, latent: Latent) -> Latent:
+    """The latent with the noise that lies between the first and the last of ``sigmas``; without sigmas as it was."""
+    if len(sigmas) == 0:
+        return latent
+    latent_format = model.family.latent
+    samples = fitted(latent["samples"], latent_format)
+    eps = noise.generate_noise({**latent, "samples": samples})
+    sigma = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
+    clean = latent_format.inside(samples) if samples.any() else samples
+    return _outside(latent, model.sampling.noise_scaling(sigma, eps, clean), latent_format)
 
 
 def _noise_source(sampler: Sampler, x: Tensor, sigmas: Tensor, seed: int) -> Noise:
