@@ -71,9 +71,10 @@ def ipndm_coefficients(levels: Sequence[float], sigma_next: float) -> list[float
 def ipndm_v(
     denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: Noise, on_step: OnStep = ignore, max_order: int = 4,
 ) -> Tensor:
-    """Improved PNDM with variable steps, by the method and the coefficients of zju-pi/diff-sampler.
+    """Improved PNDM with variable steps, its coefficients kept as zju-pi/diff-sampler published them: second order.
 
-    Its third-order term is Adams-Bashforth's for equal steps only; ``lms`` is the same method with it exact.
+    Those of order 3 are Adams-Bashforth's for equal steps only, those of order 4 never; ``lms`` is the method with the
+    exact ones.
     """
     return linear_multistep(denoise, x, sigmas, on_step, max_order, ipndm_v_coefficients)
 
