@@ -86,10 +86,10 @@ class Leases:
         if job is None:
             return None
         self._served[job.owner] = now()
-        values = dict(
-            state=State.RUNNING, started=job.started or now(), worker=self.worker, lease_until=now() + self.lease_ms,
-            attempts=job.attempts + 1,
-        )  # fmt: skip
+        values = {
+            "state": State.RUNNING, "started": job.started or now(), "worker": self.worker, "lease_until": now() + self.lease_ms,
+            "attempts": job.attempts + 1,
+        }  # fmt: skip
         connection.execute(update(jobs).where(jobs.c.seq == job.seq).values(**values))
         return replace(job, state=State.RUNNING, started=job.started or now(), worker=self.worker, attempts=job.attempts + 1)
 
@@ -120,11 +120,11 @@ class Leases:
 
     def _finish(self, connection: Connection, job_id: str, ending: Ending) -> None:
         mine = (jobs.c.id == job_id, jobs.c.worker == self.worker, jobs.c.state == State.RUNNING)
-        values: Mapping[str, Any] = dict(
-            state=ending.state, finished=now(), outputs=dump(ending.outputs), meta=dump(ending.meta),
-            messages=dump(ending.messages), error=dump(ending.error) if ending.error else None,
-            outputs_count=ending.outputs_count, lease_until=None,
-        )  # fmt: skip
+        values: Mapping[str, Any] = {
+            "state": ending.state, "finished": now(), "outputs": dump(ending.outputs), "meta": dump(ending.meta),
+            "messages": dump(ending.messages), "error": dump(ending.error) if ending.error else None,
+            "outputs_count": ending.outputs_count, "lease_until": None,
+        }  # fmt: skip
         if connection.execute(update(jobs).where(*mine).values(**values)).rowcount != 1:
             state = connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar()
             raise JobError(f"Expected job {job_id} to be running here, but it is {state or 'gone'}; its result is dropped.")
@@ -133,7 +133,7 @@ class Leases:
     def put_back(self, job_id: str) -> "Future[None]":
         """Queue a job of ours again, in its old place: the server is going down in good order."""
         mine = (jobs.c.id == job_id, jobs.c.worker == self.worker, jobs.c.state == State.RUNNING)
-        again = dict(state=State.QUEUED, worker=None, lease_until=None, attempts=jobs.c.attempts - 1)
+        again = {"state": State.QUEUED, "worker": None, "lease_until": None, "attempts": jobs.c.attempts - 1}
         return self.store.writer.submit(lambda connection: _only(connection.execute(update(jobs).where(*mine).values(**again))))
 
     def requeue_orphans(self) -> "Future[list[str]]":

@@ -78,12 +78,12 @@ class JobStore:
             return same
         self._counter += 1
         number = wanted.number if wanted.number is not None else float(-self._counter if wanted.front else self._counter)
-        row = dict(
-            id=wanted.id, owner=wanted.owner, state=State.QUEUED, rank=-wanted.priority, number=number,
-            client_id=wanted.client_id, workflow_id=wanted.workflow_id, title=wanted.title,
-            prompt=dump(wanted.prompt), extra=dump(wanted.extra), targets=dump(list(wanted.targets)),
-            created=now(), attempts=0, cancel_asked=False, outputs_count=0,
-        )  # fmt: skip
+        row = {
+            "id": wanted.id, "owner": wanted.owner, "state": State.QUEUED, "rank": -wanted.priority, "number": number,
+            "client_id": wanted.client_id, "workflow_id": wanted.workflow_id, "title": wanted.title,
+            "prompt": dump(wanted.prompt), "extra": dump(wanted.extra), "targets": dump(list(wanted.targets)),
+            "created": now(), "attempts": 0, "cancel_asked": False, "outputs_count": 0,
+        }  # fmt: skip
         result = connection.execute(insert(jobs).values(idempotency_key=wanted.idempotency_key, **row))
         self.count(1)
         self.owners.add(wanted.owner)
@@ -139,7 +139,7 @@ class JobStore:
         waiting = [row.id for row in found if row.state == State.QUEUED]
         running = [row.id for row in found if row.state == State.RUNNING]
         if waiting:
-            ended = dict(state=State.CANCELLED, finished=now())
+            ended = {"state": State.CANCELLED, "finished": now()}
             connection.execute(update(jobs).where(jobs.c.id.in_(waiting)).values(**ended))
             self.count(-len(waiting))
         if running:

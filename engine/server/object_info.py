@@ -91,4 +91,3 @@ def describe_port(port: Port, folders: Folders) -> list[Any]:
         return [port.type, options]
     choices = port.choices(folders) if callable(port.choices) else port.choices
     return [list(choices), options]
-

@@ -76,9 +76,7 @@ def engine_of(settings: Settings) -> Engine:
         if all_results:
             results.clear()
 
-    return Engine(
-        registry.specs, executor.run, free, failures=list(registry.failures), residency=residency, close=executor.close
-    )
+    return Engine(registry.specs, executor.run, free, failures=list(registry.failures), residency=residency, close=executor.close)
 
 
 def set_up_logging(settings: Settings) -> None:

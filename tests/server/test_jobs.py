@@ -54,7 +54,10 @@ def test_a_job_survives_the_store(url: str) -> None:
     first.close()
     second = JobStore(open_database(url))
     job = second.get(job_id)
-    assert job is not None and job.state is State.QUEUED and job.prompt == PROMPT and job.title == "boat"
+    assert job is not None
+    assert job.state is State.QUEUED
+    assert job.prompt == PROMPT
+    assert job.title == "boat"
     assert second.remaining == 1
     second.close()
 
@@ -119,7 +122,9 @@ def test_a_finished_job_is_history(store: JobStore) -> None:
     job_id = submit(store, extra={"extra_pnginfo": {"workflow": {}}})
     leases = Leases(store)
     job = leases.take().result()
-    assert job is not None and job.state is State.RUNNING and job.attempts == 1
+    assert job is not None
+    assert job.state is State.RUNNING
+    assert job.attempts == 1
     leases.finish(job_id, ending()).result()
     assert store.remaining == 0
     (found,) = History(store).last(None, None)
@@ -137,11 +142,14 @@ def test_a_dead_workers_job_is_queued_again_at_once(store: JobStore) -> None:
     job_id = submit(store)
     code = "from engine.jobs.leases import name_worker; print(name_worker())"
     dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert is_dead(dead) and not is_dead(name_worker())
+    assert is_dead(dead)
+    assert not is_dead(name_worker())
     assert Leases(store, dead).take().result() is not None
     assert Leases(store).requeue_orphans().result() == [job_id]
     job = Leases(store).take().result()
-    assert job is not None and job.id == job_id and job.attempts == 2
+    assert job is not None
+    assert job.id == job_id
+    assert job.attempts == 2
 
 
 def test_a_living_workers_job_is_left_alone_until_its_lease_runs_out(store: JobStore) -> None:
@@ -163,7 +171,10 @@ def test_a_job_that_kills_its_workers_fails(store: JobStore) -> None:
         Leases(store, lease_ms=-1).take().result()
         Leases(store).requeue_orphans().result()
     job = store.get(job_id)
-    assert job is not None and job.state is State.FAILED and job.error is not None and "died 5 times" in str(job.error)
+    assert job is not None
+    assert job.state is State.FAILED
+    assert job.error is not None
+    assert "died 5 times" in str(job.error)
     assert store.remaining == 0 == store.recount()
 
 
@@ -182,7 +193,8 @@ def test_cancel_in_any_state(store: JobStore) -> None:
 def test_pause_is_kept_and_stops_leases(url: str, store: JobStore) -> None:
     submit(store)
     store.pause(True).result()
-    assert store.paused and Leases(store).take().result() is None
+    assert store.paused
+    assert Leases(store).take().result() is None
     again = JobStore(open_database(url))
     assert again.paused
     again.pause(False).result()
@@ -205,7 +217,8 @@ def test_move_and_edit(store: JobStore) -> None:
     move_job(store, a, "back").result()
     assert order() == "bca"
     changed = edit_job(store, b, {"prompt": {}, "title": "B", "priority": -1}).result()
-    assert changed.prompt == {} and order() == "caB"
+    assert changed.prompt == {}
+    assert order() == "caB"
     move_job(store, b, "front").result()
     assert order() == "Bca"
     Leases(store).take().result()
@@ -236,7 +249,8 @@ def test_history_is_paged_searched_and_bounded(store: JobStore) -> None:
     assert [job.title for job in history.last(2, 1)] == ["job 1", "job 2"]
     assert [job.title for job in history.last(2, None, "bob")] == ["job 6", "job 8"]
     page, total = history.page(Search(states=(State.FAILED,)), "created_at", True, 10, 0)
-    assert total == 1 and page[0].title == "job 4"
+    assert total == 1
+    assert page[0].title == "job 4"
     assert history.page(Search(text="JOB 7"), "created_at", True, 10, 0)[1] == 1
     assert history.page(Search(text="%"), "created_at", True, 10, 0)[1] == 0
     assert history.page(Search(workflow_id="w"), "execution_duration", False, 1, 0)[1] == 3
@@ -250,7 +264,8 @@ def test_a_log_goes_with_its_job(store: JobStore) -> None:
     job_id = submit(store)
     store.log(job_id, [(1, "a"), (2, "b")]).result()
     store.log("unknown", [(1, "a")]).result()
-    assert store.read_log(job_id) == [(1, "a"), (2, "b")] and store.read_log("unknown") == []
+    assert store.read_log(job_id) == [(1, "a"), (2, "b")]
+    assert store.read_log("unknown") == []
     store.cancel([job_id]).result()
     assert History(store).delete([job_id]).result() == [job_id]
     assert store.read_log(job_id) == []
