@@ -110,7 +110,7 @@ class _Walk:
         )
 
     def check(self, node: PromptNode) -> Step:
-        """The step for ``node``; whatever is wrong with it joins the problems and is left out of the step."""
+        """The step for ``node``; whatever is wrong with it joins the problems. A faulty link is followed all the same."""
         spec = self.specs[node.type]
         found: list[Problem] = []
         params: dict[str, Any] = {}
@@ -135,10 +135,12 @@ class _Walk:
                     found.append(self.problem(node, port, checked))
                 else:
                     params[port.name] = checked
-            elif refusal := self.check_link(spec, port, link):
-                found.append(self.problem(node, port, refusal))
             else:
-                links[port.name] = link
+                refusal = self.check_link(spec, port, link)
+                if refusal is not None:
+                    found.append(self.problem(node, port, refusal))
+                if link.node in self.prompt.nodes:
+                    links[port.name] = link
         if spec.validate is not None and not found:
             found += self.check_custom(node, spec, params, links)
         self.problems += found

@@ -21,9 +21,11 @@ def test_only_the_branch_that_is_awaited_runs(loom: Loom, condition: bool, ran: 
           switch(3) -> show(4)
        2 /"""
     prompt = {
-        "1": n("Number", value=1), "2": n("Number", value=2), "3": n("Switch", condition=condition, on_true=("1", 0), on_false=("2", 0)),
+        "1": n("Number", value=1),
+        "2": n("Number", value=2),
+        "3": n("Switch", condition=condition, on_true=("1", 0), on_false=("2", 0)),
         "4": n("Show", value=("3", 0)),
-    }  # fmt: skip
+    }
     results = loom.run(prompt)
     assert results.ui == {"4": {"value": [int(ran)]}}
     assert set(results.ran) == {ran, "3", "4"}
@@ -78,9 +80,12 @@ def test_a_foreign_node_is_asked_until_it_needs_no_more(loom: Loom) -> None:
 def test_a_blocker_stops_what_is_behind_it_and_nothing_else(loom: Loom) -> None:
     """1 -> gate(2) -> +(3) -> show(4)    1 -> show(5)"""
     prompt = {
-        "1": n("Number", value=1), "2": n("Gate", value=("1", 0), shut=True, why="it is late"), "3": n("Add", a=("2", 0)),
-        "4": n("Show", value=("3", 0)), "5": n("Show", value=("1", 0)),
-    }  # fmt: skip
+        "1": n("Number", value=1),
+        "2": n("Gate", value=("1", 0), shut=True, why="it is late"),
+        "3": n("Add", a=("2", 0)),
+        "4": n("Show", value=("3", 0)),
+        "5": n("Show", value=("1", 0)),
+    }
     assert loom.shown(prompt) == {"5": 1}
     blocked = loom.kinds("step_blocked")
     assert [(event.node, event.message) for event in blocked] == [("3", "it is late")]
@@ -88,7 +93,10 @@ def test_a_blocker_stops_what_is_behind_it_and_nothing_else(loom: Loom) -> None:
 
 
 def test_a_blocked_item_leaves_the_others(loom: Loom) -> None:
-    loom.specs = {**SPECS, "Odd": replace(SPECS["Same"], type="Odd", call=lambda i, r: (i["value"] if i["value"] % 2 else Blocked(),))}
+    loom.specs = {
+        **SPECS,
+        "Odd": replace(SPECS["Same"], type="Odd", call=lambda i, r: (i["value"] if i["value"] % 2 else Blocked(),)),
+    }
     loom.executor.specs = loom.specs
     prompt = {"1": n("Range", n=5), "2": n("Odd", value=("1", 0)), "3": n("Show", value=("2", 0))}
     assert loom.shown(prompt) == {"3": [1, 3]}

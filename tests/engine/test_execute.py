@@ -31,9 +31,12 @@ def test_several_outputs_are_told_apart(loom: Loom) -> None:
 def test_nothing_that_no_target_needs_is_run(loom: Loom) -> None:
     """1 -> show(2)    3 (an island)    4 -> show(5), not asked for"""
     prompt = {
-        "1": n("Number", value=1), "2": n("Show", value=("1", 0)), "3": n("Divide", a=1, b=0),
-        "4": n("Divide", a=1, b=0), "5": n("Show", value=("4", 0)),
-    }  # fmt: skip
+        "1": n("Number", value=1),
+        "2": n("Show", value=("1", 0)),
+        "3": n("Divide", a=1, b=0),
+        "4": n("Divide", a=1, b=0),
+        "5": n("Show", value=("4", 0)),
+    }
     assert set(loom.run(prompt, targets=["2"]).ran) == {"1", "2"}
 
 
@@ -53,9 +56,13 @@ def test_a_changed_seed_reruns_only_downstream(loom: Loom) -> None:
 
     def prompt(seed: int) -> dict[str, Any]:
         return {
-            "1": n("Dice", seed=seed), "2": n("Number", value=5), "3": n("Add", a=("1", 0), b=("2", 0)),
-            "4": n("Show", value=("3", 0)), "5": n("Number", value=8), "6": n("Show", value=("5", 0)),
-        }  # fmt: skip
+            "1": n("Dice", seed=seed),
+            "2": n("Number", value=5),
+            "3": n("Add", a=("1", 0), b=("2", 0)),
+            "4": n("Show", value=("3", 0)),
+            "5": n("Number", value=8),
+            "6": n("Show", value=("5", 0)),
+        }
 
     loom.run(prompt(0))
     assert set(loom.run(prompt(1)).ran) == {"1", "3", "4"}
@@ -71,9 +78,14 @@ def test_equal_nodes_are_run_once(loom: Loom) -> None:
 def test_the_events_of_a_run_come_in_order(loom: Loom) -> None:
     loom.run({"1": n("Number", value=1), "2": n("Show", value=("1", 0))})
     assert [(event.kind, getattr(event, "node", None)) for event in loom.events] == [
-        ("started", None), ("cached", None), ("step_started", "1"), ("step_finished", "1"), ("step_started", "2"),
-        ("step_finished", "2"), ("finished", None),
-    ]  # fmt: skip
+        ("started", None),
+        ("cached", None),
+        ("step_started", "1"),
+        ("step_finished", "1"),
+        ("step_started", "2"),
+        ("step_finished", "2"),
+        ("finished", None),
+    ]
 
 
 def test_a_node_that_fails_says_which_and_with_what(loom: Loom) -> None:
@@ -173,11 +185,15 @@ def test_a_result_is_freed_when_its_last_consumer_has_it(loom: Loom) -> None:
     same = SPECS["Same"]
     loom.cache.max_bytes = 0
     loom.specs = {
-        **SPECS, "Make": replace(same, type="Make", call=make), "Use": replace(same, type="Use", call=lambda i, r: (1,)),
+        **SPECS,
+        "Make": replace(same, type="Make", call=make),
+        "Use": replace(same, type="Use", call=lambda i, r: (1,)),
         "Look": replace(same, type="Look", call=look),
-    }  # fmt: skip
+    }
     loom.executor.specs = loom.specs
-    loom.run({"1": n("Make", value=0), "2": n("Use", value=("1", 0)), "3": n("Look", value=("2", 0)), "4": n("Show", value=("3", 0))})
+    loom.run(
+        {"1": n("Make", value=0), "2": n("Use", value=("1", 0)), "3": n("Look", value=("2", 0)), "4": n("Show", value=("3", 0))}
+    )
     assert seen == [None]
 
 
@@ -199,7 +215,7 @@ def test_memory_is_freed_and_the_node_tried_again_when_it_ran_out(loom: Loom) ->
     assert loom.shown(prompt) == {"2": 5}
     calls.clear()
     loom.cache.clear()
-    loom.executor.relief = lambda: []
+    loom.executor.relief = list
     with pytest.raises(NodeError, match="no room"):
         loom.run(prompt)
 

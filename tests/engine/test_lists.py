@@ -18,7 +18,12 @@ def test_parallel_lists_run_together_and_the_shorter_repeats_its_last_item(loom:
 
 
 def test_an_empty_list_means_no_call(loom: Loom) -> None:
-    prompt = {"1": n("Range", n=0), "2": n("Divide", a=("1", 0), b=0), "3": n("Sum", values=("2", 0)), "4": n("Show", value=("3", 0))}
+    prompt = {
+        "1": n("Range", n=0),
+        "2": n("Divide", a=("1", 0), b=0),
+        "3": n("Sum", values=("2", 0)),
+        "4": n("Show", value=("3", 0)),
+    }
     assert loom.shown(prompt) == {"4": 0}
 
 
