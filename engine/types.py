@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.diffusion.clip import Clip as Clip
+    from engine.diffusion.control import ControlNet as ControlNet
     from engine.diffusion.guidance import Guider as Guider
     from engine.diffusion.model import Model as Model
     from engine.diffusion.samplers import Sampler as Sampler
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Noise = LatentNoise
 else:
     Tensor = object
+    ControlNet = NewType("ControlNet", object)
     Sampler = NewType("Sampler", object)
     Guider = NewType("Guider", object)
     Noise = NewType("Noise", object)
@@ -58,7 +60,6 @@ class Audio(TypedDict):
 Conditioning = NewType("Conditioning", list[Any])
 
 # Networks and their parts.
-ControlNet = NewType("ControlNet", object)
 ClipVision = NewType("ClipVision", object)
 ClipVisionOutput = NewType("ClipVisionOutput", object)
 StyleModel = NewType("StyleModel", object)

@@ -126,9 +126,8 @@ def lora_loader(
     run: Run,
 ) -> Adapted:
     """Apply a LoRA to the model and its text encoder; several may be chained."""
-    from engine.diffusion.lora import apply_lora
-
     from engine.diffusion.containers import read_tensors
+    from engine.diffusion.lora import apply_lora
 
     if strength_model == 0 and strength_clip == 0:
         return Adapted(model, clip)
@@ -140,9 +139,8 @@ def lora_loader(
 @node("LoraLoaderModelOnly", category="loaders", lane="io")
 def lora_loader_model_only(model: Model, lora_name: LoraName, strength_model: Strength100 = 1.0, *, run: Run) -> Model:
     """Apply a LoRA to the model alone."""
-    from engine.diffusion.lora import apply_lora
-
     from engine.diffusion.containers import read_tensors
+    from engine.diffusion.lora import apply_lora
 
     if strength_model == 0:
         return model
