@@ -82,6 +82,12 @@ def test_dpm_adaptive_meets_the_tolerance_it_was_given(is_flow: bool, order: int
     assert errors[2] < 1e-3
 
 
+@pytest.mark.parametrize("broken", [{"rtol": 0.0, "atol": 0.0}, {"rtol": math.nan}])
+def test_dpm_adaptive_gives_up_where_no_step_is_small_enough(broken: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="raise rtol or atol"):
+        error("dpm_adaptive", False, 10, **broken)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_without_steps_x_is_returned(name: str) -> None:
     x = torch.randn(2, 3)

@@ -155,6 +155,9 @@ def dpm_adaptive(
             x_high = solver_3_step(denoise, x, s, t_down, eps, eps_r1=eps_r1)
         delta = torch.maximum(x_low.abs(), x_prev.abs()).mul(rtol).clamp(min=atol)
         error = float(torch.linalg.vector_norm((x_low - x_high) / delta)) / x.numel() ** 0.5
+        if t == s or not math.isfinite(error):
+            sigma = float((-s).exp())
+            raise ValueError(f"dpm_adaptive finds no step at sigma {sigma:.4g}: raise rtol or atol, unless the model gives NaN")
         if size.accepts(error):
             x_prev = x_low
             x = x_high * scale
