@@ -1,0 +1,98 @@
+/** Workflows on the server: saved whole, with the last five versions beside them, and the templates it ships. */
+
+import { signal } from '../vendor/preact.js';
+import { ApiError } from '../net/api.js';
+
+export const FOLDER = 'workflows';
+const VERSIONS = `${FOLDER}/.versions`;
+const KEPT = 5;
+
+/** @typedef {{path: string, name: string, modified: number, size: number}} Saved path without the folder */
+
+export class Files {
+  /** @param {import('../net/api.js').Api} api */
+  constructor(api) {
+    this.api = api;
+    /** @type {import('../vendor/preact.js').Signal<Saved[]>} */ this.saved = signal([]);
+    /** @type {import('../vendor/preact.js').Signal<{pack: string, name: string}[]>} */ this.templates = signal([]);
+  }
+
+  async refresh() {
+    const files = await this.api.userFiles(FOLDER);
+    this.saved.value = files
+      .map((file) => (typeof file === 'string' ? { path: file, size: 0, modified: 0 } : file))
+      .filter(({ path }) => path.endsWith('.json') && !path.startsWith('.'))
+      .map(({ path, size, modified }) => ({ path, size, modified, name: nameOf(path) }))
+      .sort((a, b) => b.modified - a.modified);
+  }
+
+  async refreshTemplates() {
+    try {
+      const packs = await this.api.json('/workflow_templates');
+      this.templates.value = Object.entries(packs ?? {}).flatMap(([pack, names]) => /** @type {string[]} */ (names).map((name) => ({ pack, name })));
+    } catch {
+      this.templates.value = [];
+    }
+  }
+
+  /** @param {string} path @returns {Promise<any>} */
+  async read(path) {
+    return JSON.parse(await this.api.readUserFile(`${FOLDER}/${path}`));
+  }
+
+  /** @param {string} pack @param {string} name @returns {Promise<any>} */
+  template(pack, name) {
+    return this.api.json(`/workflow_templates/${encodeURIComponent(pack)}/${encodeURIComponent(name)}.json`);
+  }
+
+  /** Writes a workflow; what was there before becomes a version. @param {string} path @param {any} data */
+  async write(path, data) {
+    const text = JSON.stringify(data);
+    const before = await this.api.readUserFile(`${FOLDER}/${path}`).catch(() => null);
+    if (before === text) return;
+    if (before !== null) await this.keep(path, before);
+    await this.api.writeUserFile(`${FOLDER}/${path}`, text);
+    await this.refresh();
+  }
+
+  /** @param {string} path @param {string} text */
+  async keep(path, text) {
+    const stamp = new Date().toISOString().replace(/[:.]/g, '-');
+    await this.api.writeUserFile(`${VERSIONS}/${path}/${stamp}.json`, text);
+    const old = (await this.versions(path)).slice(KEPT);
+    await Promise.all(old.map((version) => this.api.deleteUserFile(`${VERSIONS}/${path}/${version}`).catch(() => null)));
+  }
+
+  /** Names of the kept versions, newest first. @param {string} path @returns {Promise<string[]>} */
+  async versions(path) {
+    try {
+      const files = await this.api.userFiles(`${VERSIONS}/${path}`);
+      return files.map((file) => (typeof file === 'string' ? file : file.path)).sort().reverse();
+    } catch (error) {
+      if (error instanceof ApiError) return [];
+      throw error;
+    }
+  }
+
+  /** @param {string} path @param {string} version @returns {Promise<any>} */
+  async readVersion(path, version) {
+    return JSON.parse(await this.api.readUserFile(`${VERSIONS}/${path}/${version}`));
+  }
+
+  /** @param {string} path */
+  async remove(path) {
+    await this.api.deleteUserFile(`${FOLDER}/${path}`);
+    await this.refresh();
+  }
+
+  /** @param {string} path @param {string} to */
+  async move(path, to) {
+    await this.api.moveUserFile(`${FOLDER}/${path}`, `${FOLDER}/${to}`);
+    await this.refresh();
+  }
+}
+
+/** @param {string} path */
+export function nameOf(path) {
+  return (path.split('/').pop() ?? path).replace(/\.json$/, '');
+}

@@ -1,0 +1,4 @@
+/** The words in Russian. */
+
+/** @type {Record<string, string>} */
+export const RU = {};

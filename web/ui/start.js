@@ -1,0 +1,157 @@
+/** The app object: what every part of the editor is given. */
+
+import { computed, effect, signal } from '../vendor/preact.js';
+import { Api } from '../net/api.js';
+import { Socket } from '../net/socket.js';
+import { Emitter } from '../store/events.js';
+import { Prefs } from '../store/prefs.js';
+import { Doc } from '../store/doc.js';
+import { Drafts } from '../store/draft.js';
+import { Files } from '../store/files.js';
+import { Jobs } from '../store/jobs.js';
+import { Words } from '../store/words.js';
+import { Defs } from '../graph/defs.js';
+import { workflowFromPrompt } from '../file/prompt.js';
+import { Layers } from './layers.js';
+import { Commands } from './keys.js';
+import { addCommands } from './commands.js';
+import { mountShell } from './app.js';
+import { applyTheme } from './theme.js';
+
+export class App extends Emitter {
+  constructor() {
+    super();
+    const query = new URLSearchParams(location.search);
+    this.test = query.get('test') === '1';
+    /** @type {string|null} an app to show instead of the graph */ this.form = query.get('app');
+    this.api = new Api();
+    this.prefs = new Prefs({ post: (id, value) => this.api.send(`/settings/${encodeURIComponent(id)}`, value) });
+    this.words = new Words(this.prefs);
+    this.socket = new Socket(this.api);
+    this.defs = new Defs();
+    /** @type {import('../vendor/preact.js').Signal<Doc[]>} */ this.docs = signal([]);
+    /** @type {import('../vendor/preact.js').Signal<Doc>} */ this.active = signal(Doc.blank(this.defs, ''));
+    this.ready = signal(false);
+    this.formOpen = signal(Boolean(this.form));
+    this.revision = computed(() => this.active.value.rev.value);
+    this.defsRevision = signal(0);
+    /** @type {any} */ this.clip = null;
+    /** @type {any} what mountCanvas returned */ this.canvas = null;
+    this.files = new Files(this.api);
+    this.jobs = new Jobs(this);
+    this.ui = new Layers(this);
+    this.commands = new Commands(this);
+    this.drafts = new Drafts(() => ({ docs: this.docs.peek(), active: this.active.peek() }));
+  }
+
+  /** @param {string} key @param {Record<string, any>} [vars] */
+  t = (key, vars) => this.words.t(key, vars);
+
+  async start() {
+    addCommands(this);
+    applyTheme(this);
+    const [info, stored, opened] = await Promise.all([this.api.objectInfo().catch(() => ({})), this.api.json('/settings').catch(() => ({})), Drafts.read()]);
+    this.defs.load(info);
+    this.prefs.merge(stored ?? {});
+    await this.reopen(opened);
+    this.ready.value = true;
+    await mountShell(this);
+    effect(() => {
+      document.title = `${this.active.value.dirty.value ? '• ' : ''}${this.active.value.name.value} — Latent Loom`;
+    });
+    this.socket.connect();
+    void this.files.refresh().catch(() => {});
+    void this.files.refreshTemplates();
+  }
+
+  /** @param {{drafts: import('../store/draft.js').Draft[], active: string|null}} opened */
+  async reopen({ drafts, active }) {
+    for (const draft of drafts) {
+      try {
+        const doc = Doc.read(draft.data, this.defs, { name: draft.name, file: draft.file });
+        doc.dirty.value = draft.dirty;
+        for (const [path, output] of draft.outputs ?? []) doc.run.outputs.set(path, output);
+        this.add(doc, doc.id === active);
+        if (draft.trail?.length) doc.show(draft.trail);
+      } catch (error) {
+        console.error('A draft could not be opened.', error);
+      }
+    }
+    if (!this.docs.peek().length) await this.hello();
+    if (!this.docs.peek().includes(this.active.peek())) this.active.value = this.docs.peek()[0];
+  }
+
+  /** What a first visitor sees. */
+  async hello() {
+    const data = await fetch('hello.json').then((response) => (response.ok ? response.json() : null)).catch(() => null);
+    if (data && this.defs.types.size > 4) this.open(data, { name: this.t('doc.hello') });
+    else this.blank();
+  }
+
+  /** @param {Doc} doc @param {boolean} [activate] */
+  add(doc, activate = true) {
+    const twin = this.docs.peek().find((other) => other.id === doc.id);
+    if (twin) doc.id = doc.flow.rest.id = crypto.randomUUID();
+    this.docs.value = [...this.docs.peek(), doc];
+    this.drafts.watch(doc);
+    if (activate) this.activate(doc);
+    else void this.drafts.save(doc);
+    return doc;
+  }
+
+  /** @param {Doc} doc */
+  activate(doc) {
+    this.active.value = doc;
+    this.canvas?.setDoc(doc);
+    this.emit('active', doc);
+    void this.drafts.save(doc);
+    void this.drafts.session();
+    if (this.ready.peek()) this.jobs.adopt();
+  }
+
+  /** Opens a parsed workflow, or a prompt of the API form, in a new tab. @param {any} data @param {{name?: string, file?: string|null}} [more] */
+  open(data, { name, file = null } = {}) {
+    const title = name ?? this.freeName();
+    if (Array.isArray(data?.nodes)) return this.add(Doc.read(data, this.defs, { name: title, file }));
+    const { flow, missing } = workflowFromPrompt(data, this.defs);
+    if (missing.length) this.ui.toast(this.t('open.missing', { types: missing.join(', ') }), { kind: 'error' });
+    return this.add(new Doc(flow, { name: title, file }));
+  }
+
+  blank() {
+    return this.add(Doc.blank(this.defs, this.freeName()));
+  }
+
+  freeName() {
+    const taken = new Set(this.docs.peek().map((doc) => doc.name.peek()));
+    const base = this.t('doc.untitled');
+    for (let n = 1; ; n++) {
+      const name = n === 1 ? base : `${base} ${n}`;
+      if (!taken.has(name)) return name;
+    }
+  }
+
+  /** @param {Doc} doc */
+  async close(doc) {
+    if (doc.dirty.peek() && doc.flow.root.nodes.size && doc.file.peek() && !(await this.ui.confirm(this.t('close.ask', { name: doc.name.peek() }), this.t('close.yes')))) return;
+    const at = this.docs.peek().indexOf(doc);
+    this.docs.value = this.docs.peek().filter((other) => other !== doc);
+    this.closed = { data: doc.toJson(), name: doc.name.peek(), file: doc.file.peek() };
+    if (!this.docs.peek().length) this.blank();
+    else if (this.active.peek() === doc) this.activate(this.docs.peek()[Math.max(0, at - 1)]);
+    doc.dispose();
+    await this.drafts.forget(doc.id);
+    await this.drafts.session();
+  }
+
+  /** Asks the server for node definitions again: combos change when files do. */
+  async reloadDefs() {
+    this.defs.load(await this.api.objectInfo());
+    for (const doc of this.docs.peek()) {
+      doc.flow.rebind();
+      doc.emit('run', { ids: null });
+    }
+    this.defsRevision.value += 1;
+    this.emit('defs');
+  }
+}
