@@ -126,21 +126,21 @@ def _mark(reading: _Reading, item: Any) -> None:
             reading.choices = choices
         case _:
             for part in getattr(item, "metadata", None) or (item,):
-                _bound(reading.options, part)
+                _bound(reading.options, part, whole=reading.base is int)
             if description := getattr(item, "description", None):
                 reading.options["tooltip"] = description
 
 
-def _bound(options: dict[str, Any], item: Any) -> None:
+def _bound(options: dict[str, Any], item: Any, *, whole: bool) -> None:
     """The limits of pydantic's Field or of annotated_types, whichever has them."""
     if (low := getattr(item, "ge", None)) is not None:
         options["min"] = low
     if (high := getattr(item, "le", None)) is not None:
         options["max"] = high
     if (low := getattr(item, "gt", None)) is not None:
-        options["min"] = low + 1 if isinstance(low, int) else math.nextafter(low, math.inf)
+        options["min"] = low + 1 if whole else math.nextafter(low, math.inf)
     if (high := getattr(item, "lt", None)) is not None:
-        options["max"] = high - 1 if isinstance(high, int) else math.nextafter(high, -math.inf)
+        options["max"] = high - 1 if whole else math.nextafter(high, -math.inf)
     if (step := getattr(item, "multiple_of", None)) is not None:
         options["step"] = step
 
