@@ -4,4 +4,6 @@ COMMANDS = {
     "serve": "serve the editor and the API (what happens without a command)",
     "run": "run a workflow and print where its results are",
     "check": "say everything that is wrong with a workflow",
+    "convert": "turn a workflow into the API's format or the editor's",
+    "users": "who may use a server that others can reach",
 }

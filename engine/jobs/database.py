@@ -7,6 +7,7 @@ from sqlalchemy import Engine, create_engine, event, insert, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
+from engine.folders import Folders
 from engine.jobs import tables
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -14,6 +15,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 class DatabaseError(Exception):
     """The database cannot be used; the message says why and what to do."""
+
+
+def database_url(given: str | None, folders: Folders) -> str:
+    """The database that was named, else a SQLite file in the user folder."""
+    return given or f"sqlite:///{folders.work('user') / 'loom.db'}"
 
 
 def open_database(url: str) -> Engine:

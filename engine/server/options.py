@@ -37,10 +37,6 @@ class Options:
     features: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def database(self) -> str:
-        return self.database_url or f"sqlite:///{self.folders.work('user') / 'loom.db'}"
-
-    @property
     def loopback(self) -> bool:
         return all(is_loopback(host) for host in self.hosts)
 

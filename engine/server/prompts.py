@@ -125,7 +125,7 @@ async def written_prompt(engine: Engine, body: PromptBody) -> tuple[Mapping[str,
         if not isinstance(body.prompt, dict):
             raise refuse_prompt("invalid_prompt", "Not a prompt", "Expected a JSON object of nodes by id.")
         return body.prompt, extra, None
-    from engine.server.object_info import describe_all
+    from engine.workflow.definitions import describe_all
     from engine.workflow.reading import WorkflowError, to_prompt
 
     try:

@@ -14,6 +14,8 @@ from engine import events
 from engine.folders import Folders
 from engine.jobs.job import Job
 from engine.jobs.story import Message
+from engine.outputs import settle
+from engine.run import Job as Execution
 from engine.server.access import DEFAULT_ID, folders_of
 from engine.server.attempts import Attempts
 from engine.server.hub import Address, Hub
@@ -88,12 +90,12 @@ class Site:
 
     def _connect(self) -> None:
         from engine.jobs.accounts import Accounts
-        from engine.jobs.database import open_database
+        from engine.jobs.database import database_url, open_database
         from engine.jobs.history import History
         from engine.jobs.store import JobStore
         from engine.jobs.worker import Worker
 
-        self.store = JobStore(open_database(self.options.database))
+        self.store = JobStore(open_database(database_url(self.options.database_url, self.folders)))
         self.history = History(self.store)
         self.accounts = Accounts(self.store)
         self.worker = Worker(self.store, self._execute, self._tell, self.runtime.prepare)
@@ -131,8 +133,6 @@ class Site:
     # what the worker calls, on its thread -----------------------------------------------------------------------------
 
     async def _execute(self, running: "Running", emit: events.Emit) -> None:
-        from engine.run import Job as Execution
-
         job = running.job
         engine = await self.runtime.engine()
         folders = self.folders_of(job.owner)
@@ -162,6 +162,7 @@ class Site:
             self.hub.queue_changed()
             self.counts[event.kind] = self.counts.get(event.kind, 0) + 1
             shutil.rmtree(self.journal(job.id), ignore_errors=True)
+            settle(job.id, self.folders_of(job.owner))
         self.hub.tell(address, job.id, messages)
         self.listeners.tell(job.id, event)
 

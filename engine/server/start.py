@@ -61,7 +61,7 @@ def engine_of(settings: Settings) -> Engine:
     from engine.registry import load
 
     registry = load(packs=settings.packs(), only=settings.pack_names())
-    results = settings.cache()
+    results = settings.cache(settings.folders().work("user") / "cache")
     executor = LocalExecutor(registry.specs, cache=results)
 
     @cache

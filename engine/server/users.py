@@ -1,10 +1,6 @@
-"""Users: who there is, logging in and out, and ``python main.py users``."""
+"""Users: who there is, logging in and out."""
 
-import argparse
 import asyncio
-import getpass
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from pydantic import BaseModel, Field, RootModel
@@ -15,9 +11,6 @@ from engine.server.bodies import Answer, Body, json_answer, read_body
 from engine.server.gate import COOKIE, token_of
 from engine.server.refusal import Refusal, refuse
 from engine.server.site import Site, site_of
-
-if TYPE_CHECKING:
-    from engine.jobs.accounts import Accounts
 
 
 class NewUser(Body):
@@ -133,39 +126,3 @@ async def logout(request: web.Request) -> web.Response:
     response = web.Response(status=204)
     response.del_cookie(COOKIE, path="/")
     return response
-
-
-def command(accounts: "Accounts", words: Sequence[str]) -> int:
-    """``users add NAME [--role ROLE] [--no-password] | list | remove NAME | token NAME``; the exit code."""
-    parser = argparse.ArgumentParser(prog="main.py users")
-    actions = parser.add_subparsers(dest="action", required=True)
-    adding = actions.add_parser("add", help="add a user; the token is shown once")
-    adding.add_argument("name")
-    adding.add_argument("--role", choices=("viewer", "user", "admin"))
-    adding.add_argument("--no-password", action="store_true", help="tokens only, no login in the browser")
-    actions.add_parser("list", help="show all users")
-    for action, text in (("remove", "remove a user"), ("token", "make another token for a user")):
-        actions.add_parser(action, help=text).add_argument("name")
-    said = parser.parse_args(list(words))
-    try:
-        for line in carry_out(accounts, said):
-            print(line)
-    except AccountError as problem:
-        print(problem)
-        return 2
-    return 0
-
-
-def carry_out(accounts: "Accounts", said: argparse.Namespace) -> list[str]:
-    if said.action == "list":
-        return [f"{account.name}  {account.role}  {account.id}" for account in accounts.list()] or ["There are no users."]
-    if said.action == "add":
-        role = said.role or ("user" if accounts.count() else "admin")
-        password = None if said.no_password else getpass.getpass(f"Password for {said.name} (empty: none): ") or None
-        account = accounts.add(said.name, role, password)
-        return [f"Added {account.name} ({account.role}).", f"Token, shown only now: {accounts.issue(account.id)}"]
-    account = accounts.named(said.name)
-    if said.action == "token":
-        return [f"Token, shown only now: {accounts.issue(account.id)}"]
-    accounts.remove(account.id)
-    return [f"Removed {account.name}."]
