@@ -63,6 +63,8 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
     used |= {prefix + row.source for prefix, part in text.items() for row in part.keymap}
     used |= {vae_prefix + row.source for row in vae.part.keymap} if vae is not None else set()
     _check_names(path, found, used, file.tensors)
+    for part in (found.part, *text.values(), *([vae.part] if vae is not None else [])):
+        _check_complete(path, part)
     clip = Clip(stacks.assemble(found.family.text, list(text.values())), place, embeddings) if text else None
     return Checkpoint(path, found.family, found.part, place, clip, vae, file.metadata)
 
@@ -135,9 +137,23 @@ def _vae(file: TensorFile, place: Place) -> tuple[str, Vae | None]:
 
 
 def _check_names(path: Path, found: _Found, used: set[str], tensors: Tensors) -> None:
-    """Every tensor of the file must be used or a known stray, and the denoiser complete."""
+    """Every tensor of the file must be used or a known stray."""
     unknown = prefixes.strangers(name for name in tensors if name not in used)
     if unknown:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        some = ", ".join(unknown[:3]) + more
-        raise CheckpointError(path, f"taken for {found.family.title}, but {some} belong to nothing known: another kind of model?")
+        problem = f"taken for {found.family.title}, but {_some(unknown)} belong to nothing known: another kind of model?"
+        raise CheckpointError(path, problem)
+
+
+def _check_complete(path: Path, part: Part) -> None:
+    """The part must have every weight its network needs, in its shape."""
+    needed, there = part.build().state_dict(), part.weights()
+    missing = [name for name in needed if name not in there]
+    if missing:
+        raise CheckpointError(path, f"its {part.role} is incomplete: {_some(missing)} missing")
+    wrong = [name for name in needed if needed[name].shape != there[name].shape]
+    if wrong:
+        raise CheckpointError(path, f"its {part.role} is no network known here: {_some(wrong)} have unexpected shapes")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

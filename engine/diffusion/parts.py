@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
@@ -49,8 +49,8 @@ class Part:
 
     role: str  # "denoiser", "vae", "clip_l", "clip_g" ...
     build: Callable[[], nn.Module]
-    keymap: KeyMap
-    stored: Tensors
+    keymap: KeyMap = field(repr=False)
+    stored: Tensors = field(repr=False)
     finish: Callable[[nn.Module], None] | None = None
 
     def weights(self) -> dict[str, Tensor]:

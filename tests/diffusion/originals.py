@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ from engine.diffusion.text.network import ClipText, TextConfig
 SD1_FULL = UNetConfig(
     4, 4, (320, 640, 1280, 1280), ((1, 1), (1, 1), (1, 1), (0, 0)), 1, ((0, 0, 0), *((1, 1, 1),) * 3), 768, False, None
 )
-SD1_INPAINT = UNetConfig(9, 4, *[getattr(SD1_FULL, n) for n in ("channels", "down", "middle", "up", "context", "linear", "vector")])
-SD2_FULL = UNetConfig(4, 4, SD1_FULL.channels, SD1_FULL.down, 1, SD1_FULL.up, 1024, True, None)
+SD1_INPAINT = replace(SD1_FULL, in_channels=9)
+SD2_FULL = replace(SD1_FULL, context=1024, linear=True)
 SDXL_FULL = UNetConfig(4, 4, (320, 640, 1280), ((0, 0), (2, 2), (10, 10)), 10, ((10,) * 3, (2,) * 3, (0,) * 3), 2048, True, 2816)
 SSD_1B = UNetConfig(4, 4, (320, 640, 1280), ((0, 0), (2, 2), (4, 4)), -1, ((4, 4, 10), (2, 1, 1), (0, 0, 0)), 2048, True, 2816)
 REFINER_FULL = UNetConfig(

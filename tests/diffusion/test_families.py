@@ -100,7 +100,9 @@ def test_flags_beside_the_weights_say_what_is_predicted() -> None:
     assert read(v_pred=flag).prediction.kind == "v"
     assert not read(v_pred=flag).prediction.zero_terminal_snr
     assert read(v_pred=flag, ztsnr=flag).prediction.zero_terminal_snr
-    playground = read(edm_mean=torch.tensor([-1.6574, 1.886, -1.383, 2.5155]), edm_std=torch.tensor([8.4927, 5.9022, 6.5498, 5.2299]))
+    playground = read(
+        edm_mean=torch.tensor([-1.6574, 1.886, -1.383, 2.5155]), edm_std=torch.tensor([8.4927, 5.9022, 6.5498, 5.2299])
+    )
     assert playground.prediction.kind == "edm"
     assert playground.prediction.sigma_data == 0.5
     z = torch.randn(1, 4, 2, 2)

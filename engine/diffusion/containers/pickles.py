@@ -98,13 +98,13 @@ def _unpickler() -> ModuleType:
 
 def read_pickle(path: Path) -> TensorFile:
     """The tensors of a torch checkpoint, mapped where its format allows."""
-    mapped = zipfile.is_zipfile(path)
-    if mapped:
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
         _check_archive(path)
     else:
         _check_not_zip(path)
     try:
-        content = torch.load(path, map_location="cpu", mmap=mapped, weights_only=False, pickle_module=_unpickler())
+        content = _load(path, mapped=zipped and path.suffix != ".safetensors")
     except Refused as error:
         raise CheckpointError(
             path, f"its pickle asks for {error}: code, not weights. It was not run; do not use this file"
@@ -118,6 +118,15 @@ def read_pickle(path: Path) -> TensorFile:
     if not tensors:
         raise CheckpointError(path, "a torch checkpoint without tensors")
     return TensorFile(path, tensors, _numbers(content))
+
+
+def _load(path: Path, mapped: bool) -> object:
+    """``torch.load`` through our unpickler. It takes a path's suffix for its format, so a misnamed file goes in opened."""
+    options: dict[str, Any] = {"map_location": "cpu", "weights_only": False, "pickle_module": _unpickler()}
+    if mapped:
+        return torch.load(path, mmap=True, **options)
+    with path.open("rb") as file:
+        return torch.load(file, **options)
 
 
 def _check_archive(path: Path) -> None:

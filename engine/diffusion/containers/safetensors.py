@@ -40,7 +40,7 @@ DTYPES = {
 
 def looks_like_safetensors(start: bytes) -> bool:
     """Whether a file's first bytes are a header length and an opening brace."""
-    return len(start) > 8 and start[8:9] == b"{" and not start.lstrip().startswith((b"<", b"{"))
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 40
 
 
 def read_header(path: Path, size: int) -> tuple[dict[str, Any], int]:
