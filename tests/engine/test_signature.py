@@ -91,7 +91,8 @@ def test_inputs_keep_their_order_and_run_is_none_of_them() -> None:
         ("model", "MODEL", False, True), ("seed", "INT", True, True), ("cfg", "FLOAT", True, True),
         ("sampler_name", "COMBO", True, True), ("positive", "CONDITIONING", False, True), ("text", "STRING", True, True),
         ("lora", "COMBO", True, True), ("flag", "BOOLEAN", True, True), ("size", "COMBO", True, True),
-        ("late", "INT", True, False), ("linked", "FLOAT", False, True), ("mask", "MASK", False, False), ("either", "IMAGE,MASK", False, False),
+        ("late", "INT", True, False), ("linked", "FLOAT", False, True), ("mask", "MASK", False, False),
+        ("either", "IMAGE,MASK", False, False),
         ("thing", "*", False, False),
     ],
 )  # fmt: skip
