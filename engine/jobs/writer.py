@@ -34,6 +34,7 @@ class Writer:
 
     def submit(self, work: Work[T], *, durable: bool = False) -> "Future[T]":
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # one who stops waiting does not undo what was asked for
         with self._lock:
             if self._closed:
                 raise RuntimeError("The job store is closed; no change can be written any more.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from pydantic import ValidationError
 
+from engine.folders import Folders
 from engine.jobs.job import Job, JobError, Submission, dump, now
 from engine.problems import GraphError, Problem
 from engine.server.access import user_of
@@ -93,7 +94,7 @@ async def queue_prompt(site: Site, engine: Engine, body: PromptBody, request: we
     if site.store.remaining >= site.options.max_queue:
         details = f"{site.store.remaining} jobs wait; the bound is {site.options.max_queue}."
         raise refuse_prompt("queue_full", "The queue is full", details, status=429)
-    prompt, extra, targets = await written_prompt(engine, body)
+    prompt, extra, targets = await written_prompt(engine, body, site.folders_of(user.id))
     graph = await checked(site, engine, prompt, body.partial_execution_targets or targets, user.id, body)
     wanted = Submission(
         prompt=dict(prompt), targets=graph.targets, owner=user.id, client_id=body.client_id, extra=extra,
@@ -112,7 +113,9 @@ async def queue_prompt(site: Site, engine: Engine, body: PromptBody, request: we
     return job, node_errors(graph.problems, graph.dependents)
 
 
-async def written_prompt(engine: Engine, body: PromptBody) -> tuple[Mapping[str, Any], dict[str, Any], list[str] | None]:
+async def written_prompt(
+    engine: Engine, body: PromptBody, folders: Folders
+) -> tuple[Mapping[str, Any], dict[str, Any], list[str] | None]:
     """The API form of what was sent, what is to be kept beside it, and the outputs asked for (None: all)."""
     extra = {name: value for name, value in (body.extra_data or {}).items() if name not in SECRET}
     if body.client_id is not None:
@@ -129,7 +132,7 @@ async def written_prompt(engine: Engine, body: PromptBody) -> tuple[Mapping[str,
     from engine.workflow.reading import WorkflowError, to_prompt
 
     try:
-        prompt = await asyncio.to_thread(lambda: to_prompt(workflow, describe_all(engine.specs)))
+        prompt = await asyncio.to_thread(lambda: to_prompt(workflow, describe_all(engine.specs, folders)))
     except WorkflowError as problem:
         raise refuse_prompt("invalid_workflow", "The workflow cannot be read", str(problem)) from None
     pnginfo = extra.get("extra_pnginfo")
