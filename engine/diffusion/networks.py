@@ -82,13 +82,14 @@ def short_imports() -> Iterator[None]:
     stays, but that blocks are not marked for the compiler unless ``torch._dynamo`` was imported before.
     """
     before = set(sys.modules)
-    with _standing_in({"torch._dynamo": _no_compiler(), "transformers": None}):
+    with _standing_in({"torch._dynamo": _no_compiler()}):
         flags = vars(importlib.import_module("diffusers.utils.import_utils"))
         models = Path(str(importlib.import_module("diffusers.models").__file__)).parent
+        bare: dict[str, ModuleType | None] = {f"diffusers.models.{name}": _bare_package(models / name) for name in EAGER}
         known = {f"_{name}_available": flags[f"_{name}_available"] for name in HIDDEN}
         flags.update(dict.fromkeys(known, False))
         try:
-            with _standing_in({f"diffusers.models.{name}": _bare_package(models / name) for name in EAGER}):
+            with _standing_in({"transformers": None, **bare}):
                 yield
         finally:
             flags.update(known)

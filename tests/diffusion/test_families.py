@@ -12,6 +12,7 @@ from engine.diffusion import autoencoder_kl
 from engine.diffusion.families import FAMILIES, unet
 from engine.diffusion.families.family import Family, Residuals
 from engine.diffusion.families.sd1 import SD1
+from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
 from engine.diffusion.parts import Part
 from tests.diffusion import originals
@@ -19,11 +20,12 @@ from tests.diffusion import originals
 FULL: dict[str, Family] = {
     "sd1": SD1(originals.SD1_FULL),
     "sd1 inpaint": SD1(originals.SD1_INPAINT),
+    "sd2": SD2(originals.SD2_FULL),
     "sdxl": SDXL(originals.SDXL_FULL),
     "ssd-1b": SDXL(originals.SSD_1B),
     "sdxl refiner": SDXLRefiner(originals.REFINER_FULL),
 }
-PARAMETERS = {"sd1": 859_520_964, "sdxl": 2_567_463_684}
+PARAMETERS = {"sd1": 859_520_964, "sd2": 865_910_724, "sdxl": 2_567_463_684}
 TINY: dict[str, Family] = {
     "sd1": SD1(originals.SD1_TINY),
     "sdxl": SDXL(originals.SDXL_TINY),
@@ -110,6 +112,16 @@ def test_flags_beside_the_weights_say_what_is_predicted() -> None:
     cosxl = read(**{"edm_vpred.sigma_max": torch.tensor(120.0), "edm_vpred.sigma_min": torch.tensor(0.002)})
     assert cosxl.prediction.kind == "edm_v"
     assert cosxl.prediction.sigma_max == 120.0
+
+
+def test_sd2_predicts_velocity_where_one_bias_is_wide() -> None:
+    tensors = dict(originals.denoiser(FULL["sd2"]))
+    name = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+    for spread, kind in ((0.05, "eps"), (0.2, "v")):
+        tensors[name] = torch.linspace(-1, 1, 320) * spread * 3**0.5
+        found = SD2.recognise(tensors, {}, {})
+        assert found is not None
+        assert found.prediction.kind == kind
 
 
 def test_time_ids_default_to_the_latents_size_and_obey_options() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.diffusion.families.family import Family
 from engine.diffusion.families.sd1 import SD1
+from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
 
-FAMILIES: tuple[type[Family], ...] = (SD1, SDXL, SDXLRefiner)
+FAMILIES: tuple[type[Family], ...] = (SD1, SD2, SDXL, SDXLRefiner)
