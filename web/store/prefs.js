@@ -11,7 +11,7 @@ export const DEFAULTS = {
   'canvas.minimap': true,
   'canvas.stats': true,
   'canvas.zoomSpeed': 1,
-  'canvas.mode': 'pan',
+  'canvas.select': false,
   'run.count': 1,
   'run.auto': 'off',
   'run.previews': true,

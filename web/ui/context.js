@@ -42,9 +42,9 @@ function nodeItems(app, { id }) {
   const many = doc.selection.nodes.size > 1;
   const sub = doc.flow.subs.has(node.type);
   const lines = ['left', 'right', 'top', 'bottom', 'centerX', 'centerY'].map((line) => commandItem(app, `align.${line}`));
-  return [
+  /** @type {(MenuItem|'-')[]} */ const items = [
     ...pictureItems(app, doc, node),
-    ...(sub ? [commandItem(app, 'enter'), commandItem(app, 'unpack'), '-'] : []),
+    ...(sub ? [commandItem(app, 'enter'), commandItem(app, 'unpack'), /** @type {const} */ ('-')] : []),
     commandItem(app, 'runTo'),
     '-',
     commandItem(app, 'rename'),
@@ -59,6 +59,7 @@ function nodeItems(app, { id }) {
     commandItem(app, 'copy'), commandItem(app, 'duplicate'),
     { ...commandItem(app, 'delete'), danger: true },
   ];
+  return items;
 }
 
 /** @param {any} app @returns {MenuItem[]} */

@@ -7,7 +7,7 @@ import { Emitter } from '../store/events.js';
 import { Prefs } from '../store/prefs.js';
 import { Doc } from '../store/doc.js';
 import { Drafts } from '../store/draft.js';
-import { Files } from '../store/files.js';
+import { Files, nameOf } from '../store/files.js';
 import { Jobs } from '../store/jobs.js';
 import { Words } from '../store/words.js';
 import { Defs } from '../graph/defs.js';
@@ -17,6 +17,7 @@ import { Commands } from './keys.js';
 import { addCommands } from './commands.js';
 import { mountShell } from './app.js';
 import { applyTheme } from './theme.js';
+import { openSaved } from './files.js';
 
 export class App extends Emitter {
   constructor() {
@@ -77,6 +78,7 @@ export class App extends Emitter {
         console.error('A draft could not be opened.', error);
       }
     }
+    if (this.form) await openSaved(this, this.form, nameOf(this.form)).catch(() => this.ui.toast(this.t('open.failed', { name: this.form, why: '404' }), { kind: 'error' }));
     if (!this.docs.peek().length) await this.hello();
     if (!this.docs.peek().includes(this.active.peek())) this.active.value = this.docs.peek()[0];
   }
