@@ -1,10 +1,12 @@
 """The real server with folders of its own, a real browser, one page a test."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -48,38 +50,49 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running server; ``LOOM_WEB_URL`` names one that runs already."""
+@contextlib.contextmanager
+def serve() -> Iterator[str]:
+    """The address of a running server with folders of its own; ``LOOM_WEB_URL`` names one that runs already."""
     if url := os.environ.get("LOOM_WEB_URL"):
         yield url.rstrip("/")
         return
-    if not (ROOT / "main.py").exists():
-        pytest.skip("there is no main.py to start")
-    home = tmp_path_factory.mktemp("server")
     port = free_port()
-    folders = [f"--{name}-directory={home / name}" for name in ("output", "input", "temp", "user")]
-    for name in ("output", "input", "temp", "user"):
-        (home / name).mkdir()
-    log = (home / "server.log").open("wb")
-    command = [sys.executable, "main.py", "--port", str(port), "--listen", "127.0.0.1", "--cpu", *folders]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + START_SECONDS
-        while not answers(f"{url}/object_info"):
-            if process.poll() is not None or time.monotonic() > end:
-                tail = (home / "server.log").read_text(errors="replace")[-3000:]
-                pytest.fail(f"the server did not start: {' '.join(command)}\n{tail}")
-            time.sleep(0.25)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        names = ("output", "input", "temp", "user")
+        for name in names:
+            (home / name).mkdir()
+        log = home / "server.log"
+        command = [sys.executable, "main.py", "--port", str(port), "--listen", "127.0.0.1", "--cpu"]
+        command += [word for name in names for word in (f"--{name}-directory", str(home / name))]
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+            try:
+                await_answer(process, url, log)
+                yield url
+            finally:
+                process.terminate()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+def await_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Return when the server answers; fail with its last words when it does not."""
+    end = time.monotonic() + START_SECONDS
+    while not answers(f"{url}/object_info"):
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+        time.sleep(0.25)
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[str]:
+    """The server's address."""
+    with serve() as url:
         yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        log.close()
 
 
 @pytest.fixture(scope="session")

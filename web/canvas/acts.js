@@ -78,12 +78,12 @@ export function openNode(stage, node, where) {
   if (stage.doc.flow.subs.has(node.type)) return stage.doc.enter(node.id);
   const text = node.widgets.find((widget) => widget.kind === 'markdown');
   if (where === 'body' && text) return stage.openWidget(node, text);
-  stage.app.commands?.run?.('node.rename') ?? stage.app.ui.rename?.({ kind: 'node', id: node.id });
+  void stage.app.ui.rename?.({ kind: 'node', id: node.id });
 }
 
 /** @param {Stage} stage @param {number} id of a group */
 export function renameGroup(stage, id) {
-  stage.app.ui.rename?.({ kind: 'group', id });
+  void stage.app.ui.rename?.({ kind: 'group', id });
 }
 
 /** The picture under a point, and what stood there in the run before. @param {Stage} stage @param {Node} node @param {{x: number, y: number}} at */
@@ -122,9 +122,9 @@ export function neighbour(stage, id, key) {
   const node = graph.node(id);
   if (!node) return undefined;
   const links = linksOf(graph, id);
-  if (key === 'ArrowLeft') return graph.node(links.find((link) => link.to === node.id)?.from ?? -1);
-  if (key === 'ArrowRight') return graph.node(links.find((link) => link.from === node.id)?.to ?? -1);
-  const down = key === 'ArrowDown';
+  if (key === 'Left') return graph.node(links.find((link) => link.to === node.id)?.from ?? -1);
+  if (key === 'Right') return graph.node(links.find((link) => link.from === node.id)?.to ?? -1);
+  const down = key === 'Down';
   const siblings = links.flatMap((link) => linksOf(graph, link.from === node.id ? link.to : link.from)).flatMap((link) => [graph.node(link.from), graph.node(link.to)]);
   const pool = siblings.some((other) => other && other !== node && (down ? other.pos[1] > node.pos[1] : other.pos[1] < node.pos[1])) ? siblings : graph.list;
   let best, least = Infinity;

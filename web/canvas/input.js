@@ -66,7 +66,7 @@ export class Input {
     stage.touch = event.pointerType === 'touch';
     stage.editor.close();
     stage.focus();
-    this.element.setPointerCapture(event.pointerId);
+    this.capture(event.pointerId);
     if (stage.touch && this.touches.down(event.pointerId, this.at(event))) return this.drop();
     if (this.down) return;
     this.down = { id: event.pointerId, screen: { x: 0, y: 0 }, moved: false, button: event.button };
@@ -84,6 +84,15 @@ export class Input {
     if (stage.touch) this.hold = window.setTimeout(() => this.longPress(p), LONG);
     stage.setCursor(stage.tool?.cursor ?? '');
     stage.mark('over', 'press');
+  }
+
+  /** Keeps the pointer when it leaves the canvas. @param {number} id */
+  capture(id) {
+    try {
+      this.element.setPointerCapture(id);
+    } catch {
+      // The pointer is already gone: it was let go while the event was on its way.
+    }
   }
 
   /** @param {Press} p */
@@ -198,7 +207,7 @@ export class Input {
       stage.moved('pan');
     } else {
       // A pinch on a touch pad comes as Ctrl+wheel with small steps.
-      stage.camera.zoom(Math.exp(-event.deltaY * unit * (event.ctrlKey ? 0.01 : 0.0016)), p.screen.x, p.screen.y);
+      stage.camera.zoom(Math.exp(-event.deltaY * unit * (event.ctrlKey ? 0.01 : 0.0016) * (stage.app.prefs?.get('canvas.zoomSpeed') || 1)), p.screen.x, p.screen.y);
       stage.moved('zoom');
     }
     if (stage.tool) stage.tool.move(this.at(event));

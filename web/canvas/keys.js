@@ -9,14 +9,13 @@ import { fit, neighbour, reveal, search } from './acts.js';
 
 const PAN = 80;
 
-/** @param {Stage} stage @param {import('./input.js').Input} input @returns {() => void} */
-export function addKeys(stage, input) {
+/** @param {Stage} stage @returns {() => void} */
+export function addKeys(stage) {
   const { commands } = stage.app;
   if (!commands?.add) return () => {};
   const list = [...cameraKeys(stage), ...walkKeys(stage), ...wireKeys(stage), ...bookmarkKeys(stage)];
   const when = () => Boolean(stage.doc);
   const offs = list.map((command) => commands.add({ where: 'canvas', ...command, when: () => when() && (!command.when || command.when()) }));
-  offs.push(commands.add({ id: 'canvas.cancel', title: 'Give up what is under way', keys: ['Escape'], where: 'canvas', hidden: true, when: () => Boolean(stage.tool), run: () => input.drop() }));
   return () => offs.forEach((off) => typeof off === 'function' && off());
 }
 
@@ -40,12 +39,12 @@ function cameraKeys(stage) {
     { id: 'view.full', title: 'Zoom to 100 %', keys: ['0'], run: () => zoom(1 / stage.camera.scale) },
     { id: 'view.in', title: 'Zoom in', keys: ['Alt+=', 'Alt++'], run: () => zoom(1.25) },
     { id: 'view.out', title: 'Zoom out', keys: ['Alt+-'], run: () => zoom(0.8) },
-    { id: 'view.left', title: 'Pan left', keys: ['ArrowLeft'], when: free, run: pan(1, 0) },
-    { id: 'view.right', title: 'Pan right', keys: ['ArrowRight'], when: free, run: pan(-1, 0) },
-    { id: 'view.up', title: 'Pan up', keys: ['ArrowUp'], when: free, run: pan(0, 1) },
-    { id: 'view.down', title: 'Pan down', keys: ['ArrowDown'], when: free, run: pan(0, -1) },
+    { id: 'view.left', title: 'Pan left', keys: ['Left'], when: free, run: pan(1, 0) },
+    { id: 'view.right', title: 'Pan right', keys: ['Right'], when: free, run: pan(-1, 0) },
+    { id: 'view.up', title: 'Pan up', keys: ['Up'], when: free, run: pan(0, 1) },
+    { id: 'view.down', title: 'Pan down', keys: ['Down'], when: free, run: pan(0, -1) },
     { id: 'view.minimap', title: 'Show or hide the minimap', keys: ['Alt+M'], run: (app) => app.prefs.set('canvas.minimap', app.prefs.get('canvas.minimap') === false) },
-    { id: 'node.search', title: 'Add a node', keys: ['Shift+A'], run: () => search(stage) },
+    { id: 'node.search', title: 'Add a node', keys: ['Shift+A', 'Space'], run: () => search(stage) },
   ];
 }
 
@@ -64,8 +63,8 @@ function walkKeys(stage) {
     const at = order.findIndex((node) => node.id === current());
     go(order[(at + step + order.length) % order.length] ?? order[0]);
   };
-  const arrows = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'].flatMap((key) => [false, true].map((add) => ({
-    id: `walk.${key}${add ? '.add' : ''}`, title: `${add ? 'Select also' : 'Go to'} the neighbour (${key.slice(5).toLowerCase()})`, keys: [`${add ? 'Alt+Shift+' : 'Alt+'}${key}`],
+  const arrows = ['Left', 'Right', 'Up', 'Down'].flatMap((key) => [false, true].map((add) => ({
+    id: `walk.${key}${add ? '.add' : ''}`, title: `${add ? 'Select also' : 'Go to'} the neighbour (${key.toLowerCase()})`, keys: [`${add ? 'Alt+Shift+' : 'Alt+'}${key}`],
     when: () => current() !== undefined, run: () => go(neighbour(stage, /** @type {any} */ (current()), key), add),
   })));
   return [

@@ -24,6 +24,7 @@ export class Mini {
     event.preventDefault();
     event.stopPropagation();
     const { x, y, k } = this.map;
+    this.stage.editor.close();
     this.stage.camera.centre((event.offsetX - x) / k, (event.offsetY - y) / k);
     this.stage.moved('jump');
   }

@@ -25,7 +25,7 @@ function layer(element, name) {
 /** @param {HTMLElement} element @param {any} app */
 export function mountCanvas(element, app) {
   element.tabIndex = 0;
-  element.classList.add('stage');
+  element.classList.add('graph-canvas');
   element.setAttribute('role', 'application');
   if (!element.hasAttribute('aria-label')) element.setAttribute('aria-label', 'Node graph');
   const stage = new Stage(element, app);
@@ -43,7 +43,7 @@ export function mountCanvas(element, app) {
   const sizes = new ResizeObserver(() => resize(stage, [scene.canvas, over.canvas]));
   sizes.observe(element);
   resize(stage, [scene.canvas, over.canvas]);
-  const off = [...watchApp(stage, mini), addKeys(stage, input)];
+  const off = [...watchApp(stage, mini), addKeys(stage)];
   /** @type {(() => void)[]} */ let unbind = [];
 
   return {

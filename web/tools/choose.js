@@ -205,7 +205,7 @@ function onCanvas(stage, p, double) {
   if (double) return click(() => search(stage, p));
   if (p.ctrl && p.shift) return zoom(stage, p);
   if (p.alt) return cut(stage, p);
-  if (p.ctrl || stage.app.prefs?.get('canvas.select')) return boxSelect(stage, p);
+  if (p.ctrl || stage.app.prefs?.get('canvas.mode') === 'select') return boxSelect(stage, p);
   return pan(stage, p, (q) => {
     if (!q.shift) doc.select({ nodes: [], groups: [], reroutes: [] });
   });

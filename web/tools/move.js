@@ -39,6 +39,7 @@ export function move(stage, press, { still }) {
   /** @type {any} */ let copy = null;
   /** @type {number | null} */ let wire = null;
   const shake = new Shake();
+  let shaken = false; // a node shaken out of its wire is not put back into it at the drop
   const begin = () => {
     if (press.alt) copy = copied(stage);
     items = selected(stage);
@@ -60,14 +61,17 @@ export function move(stage, press, { still }) {
       const { drag } = stage;
       if (!drag || !items) return;
       const [dx, dy] = step(stage, p.at.x - press.at.x, p.at.y - press.at.y, items);
-      wire = p.alt || copy ? null : wireUnder(stage, items, dx, dy);
+      wire = p.alt || copy || shaken ? null : wireUnder(stage, items, dx, dy);
       if (dx === drag.dx && dy === drag.dy) return;
       drag.dx = dx;
       drag.dy = dy;
       stage.mark('over', 'drag');
     },
     sense(p) {
-      if (shake.move(p.screen.x, p.time) && items?.nodes.length) loosen(stage, items.nodes);
+      if (!items) begin();
+      if (!shake.move(p.screen.x, p.time) || !items?.nodes.length) return;
+      shaken = true;
+      loosen(stage, items.nodes);
     },
     end(p) {
       if (!items || !stage.drag) return still(p);
@@ -103,7 +107,7 @@ function copied(stage) {
 
 /** The offset, on the grid if the user wants that. @param {Stage} stage @param {number} dx @param {number} dy @param {Items} items @returns {[number, number]} */
 function step(stage, dx, dy, items) {
-  const grid = stage.app.prefs?.get('canvas.snap') ? 10 : 1;
+  const grid = stage.app.prefs?.get('canvas.snap') ? stage.app.prefs.get('canvas.grid') || 10 : 1;
   const first = stage.graph.node(items.nodes[0] ?? -1)?.pos ?? [0, 0];
   const [x, y] = first;
   return [Math.round((x + dx) / grid) * grid - x, Math.round((y + dy) / grid) * grid - y];

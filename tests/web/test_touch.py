@@ -1,0 +1,114 @@
+"""Fingers: real touch events through the browser's protocol."""
+
+import pytest
+
+
+def test_one_finger_pans(touch):
+    before = touch.view()
+    x, y = touch.page_at(400, 480)
+    touch.fingers.drag([(x, y)], [(x + 90, y - 40)])
+    touch.settle()
+    after = touch.view()
+    assert ((after["x"] - before["x"]) * 0.8, (after["y"] - before["y"]) * 0.8) == pytest.approx((90, -40), abs=2)
+
+
+def test_two_fingers_pan_and_pinch(touch):
+    before = touch.view()["scale"]
+    x, y = touch.page_at(400, 300)
+    touch.fingers.drag([(x - 50, y), (x + 50, y)], [(x - 110, y), (x + 110, y)])
+    touch.settle()
+    assert touch.view()["scale"] == pytest.approx(before * 2.2, rel=0.2)
+
+
+def test_two_fingers_over_a_node_change_no_value_and_move_nothing(touch):
+    before = touch.graph()
+    x, y = touch.widget(5, "steps")
+    touch.fingers.drag([(x, y), (x + 60, y)], [(x + 80, y + 30), (x + 160, y + 30)])
+    touch.settle()
+    after = touch.graph()
+    assert after["nodes"] == before["nodes"]
+
+
+def test_a_finger_on_a_number_of_a_node_not_selected_moves_the_node(touch):
+    x, y = touch.widget(5, "steps")
+    touch.fingers.drag([(x, y)], [(x + 60, y)])
+    touch.settle()
+    assert touch.value(5, "steps") == 4
+    assert touch.graph()["nodes"]["5"]["pos"][0] == pytest.approx(790 + 60 / 0.8, abs=12)
+
+
+def test_tap_selects(touch):
+    touch.fingers.tap(touch.title(4))
+    touch.settle()
+    assert touch.selected() == {4}
+
+
+def test_tap_one_socket_then_another(touch):
+    touch.fingers.drag([touch.input(5, 1)], [touch.page_at(720, 600)])
+    touch.settle()
+    assert (2, 0, 5, 1) not in touch.links()
+    touch.fingers.tap(touch.output(2))
+    touch.settle()
+    assert touch.count("wiring")
+    touch.fingers.tap(touch.input(5, 1))
+    touch.settle()
+    assert (2, 0, 5, 1) in touch.links()
+
+
+def test_long_press_then_drag_selects_a_box(touch):
+    start, end = touch.page_at(-20, 240), touch.page_at(330, 460)
+    touch.fingers.drag([start], [end], hold_ms=600)
+    touch.settle()
+    assert touch.selected() == {4}
+
+
+def test_long_press_opens_the_menu(touch):
+    at = touch.title(4)
+    touch.fingers.send("touchStart", [at])
+    touch.page.wait_for_timeout(600)
+    touch.fingers.send("touchEnd", [])
+    touch.page.wait_for_selector("[role=menu]:visible")
+
+
+def test_double_tap_on_empty_opens_the_palette(touch):
+    at = touch.page_at(760, 640)
+    touch.fingers.tap(at)
+    touch.page.wait_for_timeout(80)
+    touch.fingers.tap(at)
+    touch.page.wait_for_selector(".palette, [role=dialog]:visible")
+
+
+def test_double_tap_on_a_wire_makes_a_reroute(touch):
+    link = next(link["id"] for link in touch.graph()["links"] if (link["from"], link["to"]) == (1, 2))
+    at = touch.wire(link)
+    touch.fingers.tap(at)
+    touch.page.wait_for_timeout(80)
+    touch.fingers.tap(at)
+    touch.settle()
+    assert len(touch.graph()["reroutes"]) == 1
+
+
+def test_two_finger_tap_undoes_and_three_redoes(touch):
+    before = touch.graph()["nodes"]["4"]["pos"]
+    x, y = touch.title(4)
+    touch.fingers.tap((x, y))
+    touch.fingers.drag([(x, y)], [(x + 80, y + 40)])
+    touch.settle()
+    moved = touch.graph()["nodes"]["4"]["pos"]
+    assert moved != before
+    touch.fingers.tap((300, 300), (360, 320))
+    touch.page.wait_for_timeout(500)
+    assert touch.graph()["nodes"]["4"]["pos"] == before
+    touch.fingers.tap((300, 300), (360, 320), (420, 340))
+    touch.page.wait_for_timeout(100)
+    assert touch.graph()["nodes"]["4"]["pos"] == moved
+
+
+def test_two_taps_of_two_fingers_fit_all(touch):
+    touch.camera(-4000, -3000, 1.5)
+    for _ in range(2):
+        touch.fingers.tap((300, 300), (360, 320))
+        touch.page.wait_for_timeout(90)
+    touch.page.wait_for_timeout(400)
+    x, y = touch.title(5)
+    assert 0 < x < 1200 and 0 < y < 800
