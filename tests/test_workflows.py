@@ -1,0 +1,78 @@
+"""Every workflow that ships draws its picture on the model that ships; a saved picture draws itself again."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+
+from engine.cache import Cache
+from engine.executors.local import LocalExecutor
+from engine.folders import Folders
+from engine.graph import build
+from engine.prompt import Prompt, read
+from engine.registry import load
+from engine.run import Job
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHIPPED = sorted((PROJECT / "workflows").glob("*.json"))
+LIMIT = 50_000_000
+
+
+class Studio:
+    """One executor and one set of loaded models for all tests of the module."""
+
+    def __init__(self, output: Path) -> None:
+        from engine.diffusion.residency import Residency
+
+        self.specs = load().specs
+        self.folders = Folders(output=output, temp=output / "temp")
+        self.executor = LocalExecutor(self.specs, Cache(500_000_000))
+        self.residency = functools.cache(Residency)
+
+    def draw(self, prompt: Prompt) -> list[Path]:
+        job = Job(id=f"test-{id(prompt)}", prompt=prompt.raw, folders=self.folders, residency=self.residency)
+        results = self.executor.run_sync(build(prompt, self.specs, self.folders), job)
+        shown = [image for ui in results.ui.values() for image in ui.get("images", [])]
+        return [self.folders.work(image["type"]) / image["subfolder"] / image["filename"] for image in shown]
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    made = Studio(tmp_path_factory.mktemp("output"))
+    with made.executor:
+        yield made
+
+
+def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.asarray(PILImage.open(path))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_workflow_draws_a_picture(path: Path, studio: Studio) -> None:
+    pictures = studio.draw(read(path, LIMIT))
+    assert pictures, "it saves nothing"
+    for picture in pictures:
+        drawn = pixels(picture)
+        assert drawn.ndim == 3 and min(drawn.shape[:2]) >= 128
+        assert drawn.std() > 15, "flat, or noise-free grey: nothing was drawn"
+        assert np.abs(np.diff(drawn.astype(np.float32), axis=0)).mean() < 30, "noise: sampling did not converge"
+
+
+def test_hello_shows_its_background(studio: Studio) -> None:
+    """The prompt says "on a blue background": the corners are blue."""
+    corners = pixels(studio.draw(read(PROJECT / "workflows" / "hello.json", LIMIT))[0])[[4, 4, -5, -5], [4, -5, 4, -5]].astype(int)
+    assert (corners[:, 2] > corners[:, 0] + 30).all() and (corners[:, 2] > corners[:, 1] + 10).all()
+
+
+def test_a_picture_draws_itself_again(studio: Studio) -> None:
+    """hello.json -> PNG -> the prompt inside it -> PNG: equal pixels, equal prompt."""
+    first = studio.draw(read(PROJECT / "workflows" / "hello.json", LIMIT))[0]
+    again = studio.draw(read(first, LIMIT))[0]
+    assert np.array_equal(pixels(first), pixels(again))
+    assert json.loads(PILImage.open(again).info["prompt"]) == json.loads(PILImage.open(first).info["prompt"])
