@@ -57,7 +57,8 @@ def brownian(x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> Noise:
 
     def noise(sigma: Tensor, sigma_next: Tensor) -> Tensor:
         low, high = sorted((float(sigma), float(sigma_next)))
-        increment: Tensor = tree()(torch.tensor(low), torch.tensor(high)) / (high - low) ** 0.5
+        # The tree resolves sigma to six digits; rounding here keeps it from warning of its own rounded ends.
+        increment: Tensor = tree()(round(low, 6), round(high, 6)) / (high - low) ** 0.5
         return (-increment if sigma > sigma_next else increment).to(x.device)
 
     return noise
