@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from engine import events
 from engine.cache import Cache
-from engine.execution import Execution, Lanes, NodeError, Relief, Results
+from engine.execution import Execution, Lanes, Relief, Results
+from engine.failure import NodeError
 from engine.graph import Graph
 from engine.keys import keys
 from engine.prints import print_of

@@ -16,7 +16,7 @@ from engine.spec import Expand, Link, NodeSpec
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """``children`` in an order in which sources come first; ``results`` with absolute links; ``outputs`` are targets among them."""
+    """``children`` with sources before consumers; ``results`` with absolute links; ``outputs`` are targets among them."""
 
     children: Mapping[str, Step]
     keys: Mapping[str, Key]

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.folders import Folders, nearest
-from engine.literals import Literals, Refusal, short
+from engine.literals import Literals
 from engine.problems import GraphError, Problem
 from engine.prompt import Prompt, PromptNode, as_link
-from engine.spec import Link, NodeSpec, Output, Port
+from engine.refusals import Refusal, bad_link, converter, missing
+from engine.spec import Link, NodeSpec, Port
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,36 +112,33 @@ class _Walk:
 
     def check(self, node: PromptNode) -> Step:
         """The step for ``node``; whatever is wrong with it joins the problems. A faulty link is followed all the same."""
-        spec = self.specs[node.type]
+        spec, given, nodes = self.specs[node.type], node.inputs, self.prompt.nodes
         found: list[Problem] = []
         params: dict[str, Any] = {}
         links: dict[str, Link] = {}
-        for port in _ports(spec, node.inputs):
-            value = node.inputs.get(port.name)
+        for port in _ports(spec, given):
+            name = port.name
+            value = given.get(name)
             if value is None:
-                if port.must_be_given or (port.widget and port.name in node.inputs and port.required):
-                    found.append(self.problem(node, port, _missing(port)))
+                if port.must_be_given or (port.widget and name in given and port.required):
+                    found.append(self.problem(node, port, missing(port)))
                 elif port.required and port.widget:
-                    params[port.name] = port.default
+                    params[name] = port.default
                 continue
-            link = as_link(value)
-            if link is None and type(value) is list and not port.options.get("multiselect"):
-                link = as_link([str(value[0]), value[1]]) if len(value) == 2 and isinstance(value[0], int) else None
-                if link is None:
-                    found.append(self.problem(node, port, _bad_link(port, value)))
-                    continue
-            if link is None:
-                checked = self.literals.coerce(port, value, port.name not in spec.checks_itself)
-                if isinstance(checked, Refusal):
+            link = as_link(value) or (_loose_link(port, value) if type(value) is list else None)
+            if link is not None:
+                if refusal := self.check_link(spec, port, link):
+                    found.append(self.problem(node, port, refusal))
+                if link.node in nodes:
+                    links[name] = link
+            elif type(value) is list and not port.options.get("multiselect"):
+                found.append(self.problem(node, port, bad_link(port, value)))
+            else:
+                checked = self.literals.coerce(port, value, name not in spec.checks_itself)
+                if type(checked) is Refusal:
                     found.append(self.problem(node, port, checked))
                 else:
-                    params[port.name] = checked
-            else:
-                refusal = self.check_link(spec, port, link)
-                if refusal is not None:
-                    found.append(self.problem(node, port, refusal))
-                if link.node in self.prompt.nodes:
-                    links[port.name] = link
+                    params[name] = checked
         if spec.validate is not None and not found:
             found += self.check_custom(node, spec, params, links)
         self.problems += found
@@ -161,13 +159,13 @@ class _Walk:
                 "bad_linked_input", "Link to a missing output", f"{port.name}: {received}", "a link to an output", received
             )
         output = made[link.output]
-        if spec.checks_types or port.raw or fits(output.type, port.type):
+        if output.type == port.type or spec.checks_types or port.raw or fits(output.type, port.type):
             return None
         details = f"{port.name}, received_type({output.type}) mismatch input_type({port.type})"
         extra = {"received_type": output.type, "linked_node": [link.node, link.output]}
         received = f"{output.type} from node {link.node} ({source.title or self.specs[source.type].title or source.type})"
         other = next((other for other in made if fits(other.type, port.type)), None)
-        cure = f"Its output {other.name} fits." if other else _converter(output, port, self.specs)
+        cure = f"Its output {other.name} fits." if other else converter(output, port, self.specs)
         return Refusal(
             "return_type_mismatch", "Return type mismatch between linked nodes", details, port.type, received, cure, extra
         )
@@ -291,16 +289,11 @@ def _unknown(node: PromptNode, specs: Mapping[str, NodeSpec]) -> Problem:
     )
 
 
-def _missing(port: Port) -> Refusal:
-    kind = f"a link to {port.type}" if not port.widget else f"a value or a link ({port.type})"
-    return Refusal("required_input_missing", "Required input is missing", port.name, kind, "nothing")
-
-
-def _bad_link(port: Port, value: Any) -> Refusal:
-    message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
-    cure = 'Write a list that is a value as {"__value__": [...]}.'
-    details = f"{port.name}, received: {short(value)}"
-    return Refusal("bad_linked_input", message, details, 'a link ["id", slot]', short(value), cure)
+def _loose_link(port: Port, value: list[Any]) -> Link | None:
+    """A link whose node id was written as a number."""
+    if len(value) == 2 and type(value[0]) is int and not port.options.get("multiselect"):
+        return as_link([str(value[0]), value[1]])
+    return None
 
 
 def _listed(literals: Literals, port: Port, refusal: Refusal) -> Any:
@@ -309,12 +302,3 @@ def _listed(literals: Literals, port: Port, refusal: Refusal) -> Any:
     return (
         list(literals.choices(port)) if refusal.error == "value_not_in_list" and "input_config" not in refusal.extra else "COMBO"
     )
-
-
-def _converter(output: Output, port: Port, specs: Mapping[str, NodeSpec]) -> str:
-    """The node that would make the link fit, if there is one that does just that."""
-    for spec in specs.values():
-        links = [p for p in spec.inputs if p.required and not p.widget]
-        if spec.outputs and spec.outputs[0].type == port.type and links and links[0].type == output.type and len(links) <= 2:
-            return f"Connect a {spec.title or spec.type} between."
-    return ""

@@ -13,6 +13,7 @@ from engine.prints import Print
 
 Key = bytes
 NBYTES = 20
+SCALARS = {str, int, float, bool, type(None)}
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -36,18 +37,21 @@ def step_key(step: Step, sources: Mapping[str, Key], print: Print = NO_PRINT) ->
     """
     if isinstance(print.other, float) and print.other != print.other:
         return os.urandom(NBYTES)
-    spec = step.spec
+    spec, links = step.spec, step.links
     params = {**step.params, **print.files} if print.files else step.params
-    links = sorted(step.links.items())
-    ports = [(name, link.output) for name, link in links]
+    names = sorted(links)
+    ports = [(name, links[name].output) for name in names]
     identity = step.id if spec.keyed_by_id else None
     try:
-        text = _encode((spec.type, spec.version, params, ports, print.other, identity))
+        if print.other is None and SCALARS.issuperset(map(type, params.values())):
+            text = repr((spec.type, spec.version, sorted(params.items()), ports, identity))
+        else:
+            text = _encode((spec.type, spec.version, params, ports, print.other, identity))
     except (TypeError, ValueError, RecursionError):
         made_by = sources[step.parent].hex() if step.parent else os.urandom(NBYTES).hex()
         params = {name: _written(value, f"{made_by}/{step.id}/{name}") for name, value in params.items()}
         text = _encode((spec.type, spec.version, params, ports, _written(print.other, repr(print.other)), identity))
-    return blake2b(b"".join([text.encode(), *[sources[link.node] for _, link in links]]), digest_size=NBYTES).digest()
+    return blake2b(b"".join([text.encode(), *[sources[links[name].node] for name in names]]), digest_size=NBYTES).digest()
 
 
 def _written(value: Any, otherwise: str) -> Any:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.folders import Folders, MissingFileError, PathError, nearest
+from engine.refusals import Refusal, short
 from engine.spec import Folder, Port, Scalar
 from engine.types import EDGE_TYPES
 
-SHORT = 60
 LISTED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a literal will not do; graph.py adds which node."""
-
-    error: str
-    message: str
-    details: str
-    expected: str
-    received: str
-    cure: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Literals:
@@ -106,15 +91,6 @@ class Literals:
         if port.choices not in self._choices:
             self._choices[port.choices] = port.choices(self.folders)
         return self._choices[port.choices]
-
-
-def short(value: Any) -> str:
-    """A value for a message: a few words of it."""
-    try:
-        text = json.dumps(value) if isinstance(value, dict | list | str | int | float | bool | None) else repr(value)
-    except (TypeError, ValueError):
-        text = repr(type(value))
-    return text if len(text) <= SHORT else f"{text[: SHORT - 3]}..."
 
 
 def _meant(near: Sequence[str]) -> str:

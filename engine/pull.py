@@ -30,7 +30,7 @@ LOOP = "loop"
 
 
 class Pull:
-    """Nothing happens until ``want`` names the targets. ``lookup`` gives results of earlier runs; it is asked at most once a want."""
+    """Nothing happens until ``aim`` names the targets. ``lookup`` gives results of earlier runs; it is asked once a want."""
 
     def __init__(self, steps: Mapping[str, Step], keys: dict[str, Key], lookup: Lookup) -> None:
         self.steps = dict(steps)

@@ -19,7 +19,21 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "numpy", "scipy", "diffusers", "transformers", "safetensors", "PIL", "aiohttp", "sqlalchemy", "networkx", "ray"}
 TOP = ("types", "spec", "events", "folders")
 NODE = (*TOP, "run", "node", "signature")
-GRAPH = (*NODE, "problems", "prompt", "literals", "graph", "prints", "keys", "items", "cache", "disk", "metadata", "outputs")
+GRAPH = (
+    *NODE,
+    "problems",
+    "prompt",
+    "refusals",
+    "literals",
+    "graph",
+    "prints",
+    "keys",
+    "items",
+    "cache",
+    "disk",
+    "metadata",
+    "outputs",
+)
 
 
 def sources(*places: str) -> list[Path]:
