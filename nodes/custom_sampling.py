@@ -10,6 +10,7 @@ from engine.node import Advanced, Round, Run, Step, node
 from engine.types import Conditioning, Guider, Latent, Model, Noise, Sampler, SamplerName, Sigmas
 from nodes.reports import reporting
 from nodes.sampling import Cfg, NoiseSeed
+from nodes.sizes import FineShare
 
 Strength = Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01), Round(False)]
 Device = Literal["gpu", "cpu"]
@@ -228,3 +229,28 @@ def sampler_er_sde(
     from engine.diffusion.sampling import named_sampler
 
     return named_sampler("er_sde", solver_type=solver_type, max_stage=max_stage, eta=eta, s_noise=s_noise)
+
+
+Order = Annotated[int, Interval(ge=0, le=6)]
+
+
+@node("SamplerSASolver", category="sampling/custom_sampling/samplers")
+def sampler_sa_solver(
+    model: Model,
+    eta: Annotated[float, Interval(ge=0.0, le=10.0), Step(0.01), Round(False)] = 1.0,
+    sde_start_percent: FineShare = 0.2,
+    sde_end_percent: FineShare = 0.8,
+    s_noise: Strength = 1.0,
+    predictor_order: Annotated[int, Interval(ge=1, le=6)] = 3,
+    corrector_order: Order = 4,
+    use_pece: bool = False,
+    simple_order_2: bool = False,
+) -> Sampler:
+    """Stochastic Adams solver, with noise only over a share of the sampling."""
+    from engine.diffusion.sampling import named_sampler
+
+    percent = model.sampling.percent_to_sigma
+    return named_sampler(
+        "sa_solver", eta=eta, tau_start=percent(sde_start_percent), tau_end=percent(sde_end_percent), s_noise=s_noise,
+        predictor_order=predictor_order, corrector_order=corrector_order, use_pece=use_pece, simple_order_2=simple_order_2,
+    )  # fmt: skip

@@ -107,6 +107,32 @@ def align_your_steps_scheduler(model_type: Literal["SD1", "SDXL", "SVD"], steps:
     return Sigmas(align_your_steps(model_type, steps, denoise))
 
 
+@node("OptimalStepsScheduler", category="sampling/custom_sampling/schedulers")
+def optimal_steps_scheduler(
+    model_type: Literal["FLUX", "Wan", "Chroma"], steps: Annotated[int, Interval(ge=3, le=1000)] = 20, denoise: Share = 1.0
+) -> Sigmas:
+    """Noise levels optimised for a flow model by dynamic programming."""
+    from engine.diffusion.schedule_tables import optimal_steps
+
+    return Sigmas(optimal_steps(model_type, steps, denoise))
+
+
+@node("LTXVScheduler", category="sampling/custom_sampling/schedulers")
+def ltxv_scheduler(
+    steps: Steps = 20,
+    max_shift: Fine = 2.05,
+    base_shift: Fine = 0.95,
+    stretch: bool = True,
+    terminal: Annotated[float, Interval(ge=0.0, le=0.99), Step(0.01)] = 0.1,
+    latent: Latent | None = None,
+) -> Sigmas:
+    """Flow levels shifted by the number of latent cells; ``stretch`` ends them at ``terminal``."""
+    from engine.diffusion.schedules import ltxv
+
+    cells = 4096 if latent is None else latent["samples"].shape[2:].numel()
+    return Sigmas(ltxv(steps, cells, max_shift, base_shift, stretch, terminal))
+
+
 class Halves(NamedTuple):
     high_sigmas: Sigmas
     low_sigmas: Sigmas
