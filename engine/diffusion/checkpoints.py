@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from engine.diffusion import autoencoder_kl, prefixes
 from engine.diffusion.clip import Clip
 from engine.diffusion.containers import CheckpointError, TensorFile, read_tensors
-from engine.diffusion.families import FAMILIES
+from engine.diffusion.families import FAMILIES, in_known_names
 from engine.diffusion.families.family import Family
-from engine.diffusion.parts import Part, Place, PlaceOnCpu, Tensors
+from engine.diffusion.parts import Part, Place, PlaceOnCpu
 from engine.diffusion.text import stacks, towers
 from engine.diffusion.text.embeddings import FindEmbedding
 from engine.diffusion.vae import Vae
@@ -59,10 +59,9 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
     found = _denoiser(file)
     text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
     vae_prefix, vae = _vae(file, place) if found.prefix else ("", None)
-    used = {found.prefix + row.source for row in found.part.keymap}
-    used |= {prefix + row.source for prefix, part in text.items() for row in part.keymap}
+    used = {prefix + row.source for prefix, part in text.items() for row in part.keymap}
     used |= {vae_prefix + row.source for row in vae.part.keymap} if vae is not None else set()
-    _check_names(path, found, used, file.tensors)
+    _check_names(found, used, file)
     for part in (found.part, *text.values(), *([vae.part] if vae is not None else [])):
         _check_complete(path, part)
     clip = Clip(stacks.assemble(found.family.text, list(text.values())), place, embeddings) if text else None
@@ -113,7 +112,8 @@ def _text_prefixes() -> Iterable[str]:
 
 def _denoiser(file: TensorFile) -> _Found:
     """The denoiser under the first prefix where some family recognises it."""
-    for prefix, inner in prefixes.candidates(file.tensors, prefixes.DENOISER):
+    for prefix, named in prefixes.candidates(file.tensors, prefixes.DENOISER):
+        inner = in_known_names(named)
         for family in FAMILIES:
             bound = family.recognise(inner, file.tensors, file.metadata)
             if bound is not None:
@@ -136,12 +136,15 @@ def _vae(file: TensorFile, place: Place) -> tuple[str, Vae | None]:
     return "", None
 
 
-def _check_names(path: Path, found: _Found, used: set[str], tensors: Tensors) -> None:
+def _check_names(found: _Found, used: set[str], file: TensorFile) -> None:
     """Every tensor of the file must be used or a known stray."""
-    unknown = prefixes.strangers(name for name in tensors if name not in used)
+    denoiser = {row.source for row in found.part.keymap}
+    left = [found.prefix + name for name in found.part.stored if name not in denoiser]
+    left += [name for name in file.tensors if not name.startswith(found.prefix)]
+    unknown = prefixes.strangers(name for name in left if name not in used)
     if unknown:
         problem = f"taken for {found.family.title}, but {_some(unknown)} belong to nothing known: another kind of model?"
-        raise CheckpointError(path, problem)
+        raise CheckpointError(file.path, problem)
 
 
 def _check_complete(path: Path, part: Part) -> None:

@@ -302,3 +302,14 @@ def test_a_vae_given_as_a_checkpoint_says_so_and_the_other_way_round(tmp_path: P
         load_vae(lora)
     with pytest.raises(CheckpointError, match="no CLIP text encoder in it; this looks like a VAE"):
         load_clip([vae], "sdxl")
+
+
+def test_a_denoiser_in_diffusers_layout_loads(tmp_path: Path) -> None:
+    family = SDXL(originals.SDXL_TINY)
+    tensors = originals.filled(family.build().state_dict())
+    path = saved(tmp_path / "unet.safetensors", tensors)
+    loaded = load_denoiser(path)
+    assert loaded.family == family
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in loaded.denoiser.weights().items())
+    with pytest.raises(CheckpointError, match="fancy"):
+        load_checkpoint(saved(tmp_path / "odd.safetensors", {**tensors, "fancy.weight": torch.zeros(1)}))

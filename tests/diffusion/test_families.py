@@ -191,3 +191,14 @@ def test_residuals_of_a_controlnet_reach_the_network() -> None:
 def test_a_video_unet_is_not_taken_for_an_image_one() -> None:
     tensors = {**originals.denoiser(TINY["sd1"]), "input_blocks.1.1.time_stack.0.norm1.weight": torch.zeros(1)}
     assert unet.read_config(tensors) is None
+
+
+@pytest.mark.parametrize("name", [*FULL])
+def test_diffusers_layout_is_the_same_network(name: str) -> None:
+    """As Lightning, LCM and DMD2 publish their UNets."""
+    family = FULL[name]
+    tensors = family.build().state_dict()
+    renamed = unet.in_original_names(tensors)
+    assert renamed is not None
+    assert type(family).recognise(renamed, {}, {}) == family
+    assert {row.target: renamed[row.source] for row in family.keymap(renamed)} == tensors

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from engine.diffusion.families import unet
 from engine.diffusion.families.family import Family
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
+from engine.diffusion.parts import Tensors
 
 FAMILIES: tuple[type[Family], ...] = (SD1, SD2, SDXL, SDXLRefiner)
+
+
+LAYOUTS: tuple[Callable[[Tensors], Tensors | None], ...] = (unet.in_original_names,)
+"""Other layouts networks are published in: each gives the tensors the names the families know, or None."""
+
+
+def in_known_names(tensors: Tensors) -> Tensors:
+    """A denoiser's tensors by the names its family recognises, whatever layout they came in."""
+    for layout in LAYOUTS:
+        renamed = layout(tensors)
+        if renamed is not None:
+            return renamed
+    return tensors

@@ -79,6 +79,45 @@ def read_config(tensors: Tensors) -> UNetConfig | None:
     )
 
 
+def in_original_names(tensors: Tensors) -> Tensors | None:
+    """A UNet in diffusers' layout by its original names; None if this is none.
+
+    Many distilled networks are published so. With one set of names, all that follows is the same for them.
+    """
+    if "down_blocks.0.resnets.0.norm1.weight" not in tensors or "conv_in.weight" not in tensors:
+        return None
+    table = {target: source for source, target in modules(_own_config(tensors)).items()}
+    table |= {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
+    rows = rename(tensors, table)
+    found = {row.target: tensors[row.source] for row in rows}
+    known = {row.source for row in rows}
+    return found | {name: tensor for name, tensor in tensors.items() if name not in known}
+
+
+def _own_config(tensors: Tensors) -> UNetConfig:
+    """Enough of the configuration for the names of a UNet in diffusers' layout; widths are read again from the result."""
+
+    def level(side: str, i: int) -> tuple[int, ...]:
+        blocks = 0
+        while f"{side}_blocks.{i}.resnets.{blocks}.norm1.weight" in tensors:
+            blocks += 1
+        return tuple(_own_depth(tensors, f"{side}_blocks.{i}.attentions.{j}") for j in range(blocks))
+
+    levels = 0
+    while f"down_blocks.{levels}.resnets.0.norm1.weight" in tensors:
+        levels += 1
+    middle = _own_depth(tensors, "mid_block.attentions.0") or -1
+    down, up = (tuple(level(side, i) for i in range(levels)) for side in ("down", "up"))
+    return UNetConfig(0, 0, (0,) * levels, down, middle, up, 0, False, None)
+
+
+def _own_depth(tensors: Tensors, attention: str) -> int:
+    depth = 0
+    while f"{attention}.transformer_blocks.{depth}.norm1.weight" in tensors:
+        depth += 1
+    return depth
+
+
 def _levels(tensors: Tensors) -> tuple[tuple[int, ...], Depths]:
     """Channels of each level, and transformer depths after each of its residual blocks."""
     channels: list[int] = []
