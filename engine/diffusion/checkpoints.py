@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from engine.diffusion.model import Model
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_clip", "load_denoiser", "load_vae", "read_tensors"]
+
+VELOCITY = re.compile(r"""^\s*parameterization\s*:\s*["']?v["']?\s*$""", re.MULTILINE)
+"""How a training configuration says that the network predicts velocity; EasyFluff and HLL files say it nowhere else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +58,7 @@ class _Found:
 
 def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbedding | None = None) -> Checkpoint:
     """All parts of a model file. Takes some 0.1 s whatever its size: weights are mapped, modules made on first use."""
-    file = read_tensors(path)
+    file = _read(path)
     place = place or PlaceOnCpu()
     found = _denoiser(file)
     text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
@@ -70,8 +74,9 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
 
 def load_denoiser(path: Path, place: Place | None = None) -> Checkpoint:
     """The denoiser alone, of a file of its own or of a whole checkpoint."""
-    file = read_tensors(path)
+    file = _read(path)
     found = _denoiser(file)
+    _check_complete(path, found.part)
     return Checkpoint(path, found.family, found.part, place or PlaceOnCpu(), metadata=file.metadata)
 
 
@@ -108,6 +113,15 @@ def _guess(names: Iterable[str]) -> str:
 
 def _text_prefixes() -> Iterable[str]:
     return dict.fromkeys(prefix for slots in stacks.STACKS.values() for slot in slots for prefix in slot.prefixes)
+
+
+def _read(path: Path) -> TensorFile:
+    """The file, with what a configuration of the same name beside it says of its prediction added to its metadata."""
+    file = read_tensors(path)
+    for beside in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
+        if beside.is_file() and beside.stat().st_size < 1 << 20 and VELOCITY.search(beside.read_text(errors="replace")):
+            file.metadata.setdefault("modelspec.prediction_type", "v")
+    return file
 
 
 def _denoiser(file: TensorFile) -> _Found:

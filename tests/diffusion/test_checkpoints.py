@@ -313,3 +313,19 @@ def test_a_denoiser_in_diffusers_layout_loads(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in loaded.denoiser.weights().items())
     with pytest.raises(CheckpointError, match="fancy"):
         load_checkpoint(saved(tmp_path / "odd.safetensors", {**tensors, "fancy.weight": torch.zeros(1)}))
+
+
+def test_a_configuration_beside_the_file_may_say_that_it_predicts_velocity(tmp_path: Path) -> None:
+    path = saved(tmp_path / "fluff.safetensors", sd1())
+    assert load_checkpoint(path).family.prediction.kind == "eps"
+    (tmp_path / "fluff.yaml").write_text('model:\n  params:\n    parameterization: "v"\n    timesteps: 1000\n')
+    assert load_checkpoint(path).family.prediction.kind == "v"
+    assert load_denoiser(path).family.prediction.zero_terminal_snr
+
+
+def test_weights_of_eight_bits_load_as_they_are_and_compute_in_more(tmp_path: Path) -> None:
+    tensors = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in sd1().items()}
+    loaded = load_checkpoint(saved(tmp_path / "fp8.safetensors", tensors))
+    assert {weight.dtype for weight in loaded.denoiser.weights().values()} == {torch.float8_e4m3fn}
+    network = PlaceOnCpu()(loaded.denoiser)
+    assert next(network.parameters()).dtype == torch.float32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,3 +203,26 @@ def test_diffusers_layout_is_the_same_network(name: str) -> None:
     assert renamed is not None
     assert type(family).recognise(renamed, {}, {}) == family
     assert {row.target: renamed[row.source] for row in family.keymap(renamed)} == tensors
+
+
+def test_editing_networks_see_the_picture_as_the_vae_made_it() -> None:
+    family = SD1(replace(originals.SD1_FULL, in_channels=8))
+    x, picture = torch.zeros(2, 4, 8, 8), torch.full((1, 4, 8, 8), 2.0)
+    inputs = family.condition(torch.zeros(1, 77, 768), {"concat_latent_image": picture}, x)
+    assert torch.equal(inputs["concat"], torch.full((2, 4, 8, 8), 2.0))
+    assert family.condition(torch.zeros(1, 77, 768), {}, x)["concat"].eq(0).all()
+
+
+def test_guidance_of_a_distilled_network_is_embedded_as_diffusers_does() -> None:
+    from diffusers import LatentConsistencyModelPipeline
+
+    theirs = LatentConsistencyModelPipeline.get_guidance_scale_embedding(None, torch.tensor([7.5]), embedding_dim=256)  # type: ignore[arg-type]
+    assert torch.allclose(unet.guidance_embedding(7.5, 256), theirs, atol=1e-5)
+    family = SD1(replace(originals.SD1_TINY, time_cond=256))
+    tensors = originals.filled(originals.denoiser(family))
+    assert SD1.recognise(tensors, {}, {}) == family
+    network = Part("denoiser", family.build, family.keymap(tensors), tensors).module()
+    x, t, context = torch.randn(1, 4, 8, 8), torch.tensor([10.0]), torch.randn(1, 77, 64)
+    calls = [family.condition(context, {"guidance": value}, x) for value in (1.0, 9.0)]
+    one, two = (family.forward(network, x, t, call) for call in calls)
+    assert not torch.allclose(one, two)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 
 from engine.diffusion.families import unet
-from engine.diffusion.families.family import Defaults, Inputs, Prediction, Residuals, batch_contexts, repeat_to
+from engine.diffusion.families.family import Defaults, Inputs, Prediction, Residuals, batch_contexts
 from engine.diffusion.families.unet import UNetConfig
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import KeyMap, Tensors
@@ -68,10 +68,7 @@ class SD1:
         return "sd1"
 
     def condition(self, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, negative: bool = False) -> Inputs:
-        inputs = {"context": repeat_to(tensor.to(x.device), x.shape[0])}
-        if self.config.in_channels > self.config.out_channels:
-            inputs["concat"] = unet.concatenated(options, x, LATENT.inside)
-        return inputs
+        return unet.conditioned(self.config, LATENT, tensor, options, x)
 
     def forward(
         self, network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None = None

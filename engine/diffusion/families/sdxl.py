@@ -81,13 +81,9 @@ class SDXL:
             pooled = torch.zeros(1, self.config.vector - len(self.ids) * TIME_IDS)
         values = self._numbers(options, x, negative)
         ids = torch.tensor([[values[name] for name in self.ids]], device=x.device)
-        inputs = {
-            "context": repeat_to(tensor.to(x.device), x.shape[0]),
-            "pooled": repeat_to(pooled.to(x.device), x.shape[0]),
-            "time_ids": repeat_to(ids, x.shape[0]),
-        }
-        if self.config.in_channels > self.config.out_channels:
-            inputs["concat"] = unet.concatenated(options, x, self.latent.inside)
+        inputs = unet.conditioned(self.config, self.latent, tensor, options, x, raw=self.prediction.kind != "edm_v")
+        inputs["pooled"] = repeat_to(pooled.to(x.device), x.shape[0])
+        inputs["time_ids"] = repeat_to(ids, x.shape[0])
         return inputs
 
     def _numbers(self, options: Mapping[str, Any], x: Tensor, negative: bool) -> dict[str, float]:

@@ -6,6 +6,7 @@ The layout is that of CompVis/stable-diffusion ``ldm/modules/diffusionmodules/op
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from engine.diffusion import networks
 from engine.diffusion.families.family import Inputs, Residuals, repeat_to
+from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import KeyMap, Row, Tensors
 
 HEAD = 64  # channels of an attention head in models with linear projections; the others have 8 heads whatever the width
@@ -232,7 +234,27 @@ def rename(names: Iterable[str], table: Mapping[str, str]) -> KeyMap:
     return tuple(rows)
 
 
-def concatenated(options: Mapping[str, Any], x: Tensor, inside: Any) -> Tensor:
+def conditioned(
+    config: UNetConfig, latent: LatentFormat, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, raw: bool = True
+) -> Inputs:
+    """The inputs every LDM UNet may have: the context, what is seen beside the latent, the guidance it was distilled with.
+
+    ``raw``: an editing network (8 channels) sees the VAE's latent as it is, not as a denoiser does.
+    """
+    inputs = {"context": repeat_to(tensor.to(x.device), x.shape[0])}
+    extra = config.in_channels - config.out_channels
+    if extra == config.out_channels + 1:
+        inputs["concat"] = inpainting(options, x, latent)
+    elif extra == config.out_channels:
+        picture = options.get("concat_latent_image")
+        seen = torch.zeros_like(x) if picture is None else fit(picture if raw else latent.inside(picture), x)
+        inputs["concat"] = seen
+    if config.time_cond is not None:
+        inputs["guidance"] = guidance_embedding(float(options.get("guidance", 7.5)), config.time_cond).to(x).repeat(x.shape[0], 1)
+    return inputs
+
+
+def inpainting(options: Mapping[str, Any], x: Tensor, latent: LatentFormat) -> Tensor:
     """What an inpainting network sees beside the latent: (B, 1 + C, h, w), the mask (1: draw here) and the kept picture.
 
     ``options`` holds ``concat_mask`` and ``concat_latent_image`` (a VAE latent), or what the sampler knows: ``denoise_mask``
@@ -240,10 +262,18 @@ def concatenated(options: Mapping[str, Any], x: Tensor, inside: Any) -> Tensor:
     """
     mask = options.get("concat_mask", options.get("denoise_mask"))
     image = options.get("concat_latent_image")
-    image = options.get("latent_image") if image is None else inside(image)
+    image = options.get("latent_image") if image is None else latent.inside(image)
     mask = torch.ones_like(x[:, :1]) if mask is None else fit(mask.reshape(-1, 1, *mask.shape[-2:]), x).round()
     image = torch.zeros_like(x) if image is None else fit(image, x)
     return torch.cat([mask, image], dim=1)
+
+
+def guidance_embedding(guidance: float, width: int) -> Tensor:
+    """Sines and cosines (1, width) of the guidance a network was distilled with. Luo et al. 2023, https://arxiv.org/abs/2310.04378."""
+    half = width // 2
+    frequencies = torch.exp(torch.arange(half) * (-math.log(10_000.0) / (half - 1)))
+    angles = 1000.0 * guidance * frequencies
+    return torch.cat([angles.sin(), angles.cos()])[None]
 
 
 def fit(picture: Tensor, x: Tensor) -> Tensor:
@@ -264,6 +294,7 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
         sample.to(dtype),
         timestep,
         encoder_hidden_states=inputs["context"].to(dtype),
+        timestep_cond=inputs["guidance"].to(dtype) if "guidance" in inputs else None,
         added_cond_kwargs=added,
         return_dict=False,
         **({} if residuals is None else _additional(network, residuals, x)),
