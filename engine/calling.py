@@ -90,7 +90,12 @@ async def call_async(prepared: Calls) -> None:
         return await under_inference(answer) if inspect.iscoroutine(answer) else await answer  # type: ignore[misc]
 
     each = zip(prepared.arguments, prepared.runs, prepared.blocks, strict=True)
-    prepared.outcomes += await asyncio.gather(*[one(arguments, run, block) for arguments, run, block in each])
+    tasks = [asyncio.ensure_future(one(arguments, run, block)) for arguments, run, block in each]
+    try:
+        prepared.outcomes += await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def inference() -> AbstractContextManager[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Mapping
 
 from engine import events
@@ -35,7 +36,7 @@ async def execute(
         )
         execution = Execution(graph, job, keys(graph.steps.values(), prints), specs, cache, lanes, relief)
         results = await execution.run()
-    except CancelledError:
+    except (CancelledError, asyncio.CancelledError):
         at = execution.failed_at if execution else None
         ran = tuple(execution.ran) if execution else ()
         job.emit(events.Cancelled(job=job.id, node=at and at.id, type=at.spec.type if at else "", finished=ran))
@@ -45,6 +46,10 @@ async def execute(
             job=job.id, message=str(error), node=error.node, display=error.display, type=error.type, title=error.title,
             exception_type=error.exception_type, traceback=error.lines, inputs=error.inputs, finished=error.finished,
         ))  # fmt: skip
+        raise
+    except Exception as error:
+        lines = tuple(traceback.format_exception(error))
+        job.emit(events.Failed(job=job.id, message=str(error), exception_type=type(error).__name__, traceback=lines))
         raise
     job.emit(events.Finished(job=job.id, seconds=time.monotonic() - began))
     return results

@@ -35,7 +35,7 @@ class Lanes(Protocol):
         ...
 
 
-Relief = Callable[[], list[str]]
+Relief = Callable[[Job], list[str]]
 """Frees memory when a node ran out of it; says what it did, nothing if there was nothing to do."""
 
 
@@ -80,7 +80,11 @@ class Execution:
         with self.lock:
             self.pull.aim(self.graph.targets)
         self.proceed()
-        await self.over.wait()
+        try:
+            await self.over.wait()
+        except asyncio.CancelledError:
+            self.job.cancel()
+            raise
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -137,6 +141,8 @@ class Execution:
     def stop(self, error: BaseException, step: Step | None = None) -> None:
         """No step starts from here on; the first error is the one that counts."""
         with self.lock:
+            if self.over.is_set():
+                return
             if self.error is None:
                 self.error = error
                 self.failed_at = step or next((self.pull.steps[id] for id in self.pull.running), None)
@@ -156,7 +162,7 @@ class Execution:
             try:
                 call(prepared)
             except BaseException as error:
-                if self.relief is None or not is_out_of_memory(error) or not (tried := self.free()):
+                if not is_out_of_memory(error) or not (tried := self.free()):
                     raise
                 prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
                 call(prepared)
@@ -246,7 +252,7 @@ class Execution:
         """Make room after a node ran out of memory."""
         freed = self.cache.shrink(0)
         tried = [f"{freed / 2**20:.0f} MB of cached results dropped"] if freed > 2**20 else []
-        return tried + (self.relief() if self.relief else [])
+        return tried + (self.relief(self.job) if self.relief else [])
 
     # Lazy inputs
 

@@ -76,16 +76,16 @@ def read(path: Path, limit: int = MAX_BYTES) -> Prompt:
         if "prompt" not in metadata:
             raise GraphError([_malformed("a picture with a prompt in it", f"{path.name} without one")])
         return parse(metadata.pop("prompt"), metadata)
-    if (size := path.stat().st_size) > limit:
+    return parse(decode(path, limit))
+
+
+def decode(source: bytes | Path, limit: int = MAX_BYTES) -> Any:
+    """JSON of at most ``limit`` bytes; a file that is larger is not read."""
+    size = source.stat().st_size if isinstance(source, Path) else len(source)
+    if size > limit:
         raise GraphError([too_large(size, limit)])
-    return parse(decode(path.read_bytes(), limit))
-
-
-def decode(text: bytes, limit: int = MAX_BYTES) -> Any:
-    """JSON of at most ``limit`` bytes."""
-    if len(text) > limit:
-        raise GraphError([too_large(len(text), limit)])
     try:
+        text = source.read_bytes() if isinstance(source, Path) else source
         return json.loads(text)
     except RecursionError:
         raise GraphError([_malformed("JSON", "brackets nested too deeply")]) from None

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from engine.commands.run import load_nodes, say_problems
-from engine.settings import MEGABYTE, Settings
+from engine.commands.run import load_nodes, read_workflow, say_problems
+from engine.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from engine.graph import build, unused
     from engine.problems import GraphError
-    from engine.prompt import read
 
+    folders = settings.folders()
     try:
-        prompt = read(arguments.workflow, int(settings.max_prompt_size * MEGABYTE))
-        graph = build(prompt, load_nodes(settings).specs, settings.folders())
+        registry = load_nodes(settings)
+        prompt = read_workflow(arguments.workflow, settings, registry, folders)
+        graph = build(prompt, registry.specs, folders)
     except GraphError as error:
         return say_problems(error, arguments.json)
     idle = unused(prompt, graph)

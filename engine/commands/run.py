@@ -82,11 +82,32 @@ def load_nodes(settings: Settings) -> Registry:
 def load_graph(arguments: argparse.Namespace, settings: Settings, registry: Registry, folders: Folders) -> tuple[Prompt, Graph]:
     from engine.graph import build
     from engine.overrides import override
-    from engine.prompt import read
 
-    prompt = read(arguments.workflow, int(settings.max_prompt_size * MEGABYTE))
+    prompt = read_workflow(arguments.workflow, settings, registry, folders)
     prompt = override(prompt, arguments.changes, seed=arguments.seed, batch=arguments.batch)
     return prompt, build(prompt, registry.specs, folders)
+
+
+def read_workflow(path: Path, settings: Settings, registry: Registry, folders: Folders) -> Prompt:
+    """The prompt in a file of any form; of a workflow, what the editor's Run button would send."""
+    from engine.problems import GraphError, Problem
+    from engine.prompt import decode, parse
+    from engine.workflow.definitions import describe_all
+    from engine.workflow.document import WorkflowError, is_ui
+    from engine.workflow.files import read_file
+
+    limit = int(settings.max_prompt_size * MEGABYTE)
+    try:
+        if path.suffix.lower() == ".json" and path.is_file():
+            data = decode(path, limit)
+            if not is_ui(data) and not (isinstance(data, Mapping) and is_ui(data.get("workflow"))):
+                return parse(data)
+        written = read_file(path, limit)
+        if written.prompt is not None:
+            return parse(written.prompt, written.extra)
+        return parse(written.as_prompt(describe_all(registry.specs, folders)), {"workflow": written.workflow})
+    except WorkflowError as error:
+        raise GraphError([Problem("invalid_prompt", "Not a workflow", str(error))]) from None
 
 
 def execute_here(

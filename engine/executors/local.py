@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,13 +37,23 @@ class LocalLanes:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def free_networks(job: Job) -> list[str]:
+    """Drop the networks from memory, if any were loaded."""
+    if "engine.diffusion.residency" not in sys.modules:
+        return []
+    place = job.residency()
+    freed: int = place.nbytes
+    place.free()
+    return [f"{freed / 2**20:.0f} MB of networks let go"] if freed else []
+
+
 @dataclass
 class LocalExecutor:
     """Runs graphs one after another or side by side; they share the lanes and the cache. Usable from any thread or loop."""
 
     specs: Mapping[str, NodeSpec]
     cache: Cache = field(default_factory=Cache)
-    relief: Relief | None = None
+    relief: Relief = free_networks
     lanes: LocalLanes = field(default_factory=LocalLanes)
     _loop: asyncio.AbstractEventLoop | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

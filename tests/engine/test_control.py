@@ -157,6 +157,7 @@ def test_an_expansion_that_waits_for_itself_is_an_error_not_a_hang(loom: Loom) -
     loom.executor.specs = loom.specs
     with pytest.raises(RuntimeError, match="wait for each other"):
         loom.run({"x": n("Bad"), "y": n("Show", value=("x", 0))})
+    assert loom.events[-1].kind == "failed"
 
 
 def test_output_nodes_inside_an_expansion_show_too(loom: Loom) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.execute import NodeError
-from engine.run import Cancel, CancelledError
+from engine.run import Cancel, CancelledError, Job
 
 from .toys import SPECS, Loom, chain, n, on_thread
 
@@ -142,6 +143,38 @@ def test_cancel_stops_async_nodes_at_once(loom: Loom) -> None:
     assert time.monotonic() - began < 3
 
 
+async def test_a_caller_that_goes_away_cancels_its_run(loom: Loom) -> None:
+    prompt = {"1": n("Slow", value=1, seconds=20), "2": n("Show", value=("1", 0))}
+    task = asyncio.create_task(loom.executor.run(loom.graph(prompt), Job(emit=loom.events.append)))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if loom.events[-1].kind == "cancelled":
+            break
+    assert loom.events[-1].kind == "cancelled"
+
+
+def test_cancelling_a_finished_run_does_nothing(loom: Loom) -> None:
+    cancel = Cancel()
+    loom.run({"1": n("Number", value=1), "2": n("Show", value=("1", 0))}, cancel)
+    loom.executor.close()
+    cancel()
+    assert loom.events[-1].kind == "finished"
+
+
+def test_a_failing_item_stops_its_sleeping_siblings(loom: Loom) -> None:
+    """range(3) -> sleep for 1 / 0, 1 / 1 ... : the first fails, nobody waits for the rest"""
+    prompt = {"1": n("Range", n=3), "2": n("Sleep", value=1, seconds=("1", 0)), "3": n("Divide", a=1, b=0)}
+    prompt |= {"4": n("Show", value=("2", 0)), "5": n("Show", value=("3", 0))}
+    began = time.monotonic()
+    with pytest.raises(NodeError):
+        loom.run(prompt)
+    assert time.monotonic() - began < 1.5
+
+
 def test_a_cancelled_run_leaves_the_executor_fit(loom: Loom) -> None:
     cancel = Cancel()
     cancel()
@@ -210,12 +243,12 @@ def test_memory_is_freed_and_the_node_tried_again_when_it_ran_out(loom: Loom) ->
 
     loom.specs = {**SPECS, "Hungry": replace(SPECS["Number"], type="Hungry", call=hungry)}
     loom.executor.specs = loom.specs
-    loom.executor.relief = lambda: ["models moved to main memory"]
+    loom.executor.relief = lambda job: ["models moved to main memory"]
     prompt = {"1": n("Hungry"), "2": n("Show", value=("1", 0))}
     assert loom.shown(prompt) == {"2": 5}
     calls.clear()
     loom.cache.clear()
-    loom.executor.relief = list
+    loom.executor.relief = lambda job: []
     with pytest.raises(NodeError, match="no room"):
         loom.run(prompt)
 
