@@ -77,6 +77,12 @@ class History:
             rows = connection.execute(query.limit(limit if limit is not None else 10_000)).all()
         return [read(row) for row in rows], total
 
+    def count_by_state(self) -> dict[str, int]:
+        """How many jobs there are in each state."""
+        with self.store.reading() as connection:
+            rows = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state)).all()
+        return {row[0]: row[1] for row in rows}
+
     def delete(self, job_ids: Sequence[str] | None, owner: str | None = None) -> "Future[list[str]]":
         """Remove finished jobs for good (``None``: all of them); the ids that were removed."""
 

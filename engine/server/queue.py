@@ -64,6 +64,7 @@ async def cancel(site: Site, job_ids: list[str] | None, owner: str | None, *, wa
     for job_id in found:
         site.runtime.forget(job_id)
         site.worker.interrupt(job_id)
+        site.listeners.tell(job_id, None)
     if found:
         site.hub.queue_changed()
         site.worker.wake()

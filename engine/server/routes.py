@@ -1,10 +1,16 @@
 """The route table, in one list."""
 
 from engine.server import (
+    asset_tags,
+    assets,
     files,
+    follow,
+    jobs,
     logs,
+    metrics,
     models,
     object_info,
+    openapi,
     packs,
     past,
     prompts,
@@ -16,12 +22,14 @@ from engine.server import (
     uploads,
     userdata,
     users,
+    workflows,
 )
 from engine.server.access import Role
 from engine.server.route import Route
 
 BAD = {400: "The request does not fit; the answer says where."}
 GONE = {403: "The path leads out of its folder.", 404: "There is none."}
+BUSY = {409: "Its state does not allow this."}
 TAKEN = BAD | GONE | {409: "There is one of that name."}
 FORM = "multipart/form-data"
 ANY_FILE = "application/octet-stream"
@@ -72,6 +80,43 @@ ROUTES: list[Route] = [
     Route("GET", "/accounts", users.list_accounts, Role.ADMIN, answer=users.AccountList),
     Route("POST", "/accounts", users.add_account, Role.ADMIN, body=users.UserChange, answer=users.UserToken, refusals=BAD),
     Route("DELETE", "/accounts/{id}", users.remove_account, Role.ADMIN, status=204),
+    Route("GET", "/api/jobs", jobs.list_jobs, query=jobs.JobsQuery, answer=jobs.JobsAnswer, refusals=BAD),
+    Route("POST", "/api/jobs/cancel", jobs.cancel_jobs, Role.USER, body=jobs.JobIds, answer=jobs.Cancelled, refusals=BAD),
+    Route("GET", "/api/jobs/{id}", jobs.get_job, answer=jobs.JobAnswer, refusals=GONE),
+    Route("DELETE", "/api/jobs/{id}", jobs.delete_job, Role.USER, status=204, refusals=GONE | BUSY),
+    Route("PATCH", "/api/jobs/{id}", jobs.change_job, Role.USER, body=jobs.JobChange, answer=jobs.JobAnswer,
+          refusals=BAD | GONE | BUSY),
+    Route("POST", "/api/jobs/{id}/cancel", jobs.cancel_job, Role.USER, answer=jobs.Cancelled, refusals=BAD),
+    Route("POST", "/api/jobs/{id}/move", jobs.move_job, Role.USER, body=jobs.Place, answer=jobs.JobAnswer,
+          refusals=BAD | GONE | BUSY),
+    Route("GET", "/api/jobs/{id}/log", jobs.job_log, answer=jobs.JobLog, refusals=GONE),
+    Route("GET", "/api/jobs/{id}/events", follow.follow, answer="text/event-stream", refusals=GONE),
+    Route("GET", "/api/queue/state", jobs.queue_state, answer=jobs.QueueState),
+    Route("POST", "/api/queue/pause", jobs.pause, Role.ADMIN, answer=jobs.QueueState),
+    Route("POST", "/api/queue/resume", jobs.resume, Role.ADMIN, answer=jobs.QueueState),
+    Route("GET", "/api/assets", assets.list_assets, query=assets.AssetsQuery, answer=assets.AssetsAnswer, refusals=BAD),
+    Route("POST", "/api/assets", assets.post_asset, Role.USER, body=FORM, answer=assets.AssetAnswer, status=201, refusals=BAD),
+    Route("POST", "/api/assets/from-hash", asset_tags.from_hash, Role.USER, body=asset_tags.FromHash, answer=assets.AssetAnswer,
+          status=201, refusals=BAD | GONE),
+    Route("HEAD", "/api/assets/hash/{hash}", asset_tags.head_hash, refusals=GONE),
+    Route("GET", "/api/assets/{id}", assets.get_asset, answer=assets.AssetAnswer, refusals=GONE),
+    Route("PUT", "/api/assets/{id}", assets.put_asset, Role.USER, body=assets.AssetChange, answer=assets.AssetAnswer,
+          refusals=BAD | GONE),
+    Route("DELETE", "/api/assets/{id}", assets.delete_asset, Role.USER, status=204, refusals=GONE),
+    Route("GET", "/api/assets/{id}/content", assets.asset_content, answer=ANY_FILE, refusals=GONE),
+    Route("POST", "/api/assets/{id}/tags", asset_tags.add_tags, Role.USER, body=asset_tags.TagChange, answer=dict[str, object],
+          refusals=BAD | GONE),
+    Route("DELETE", "/api/assets/{id}/tags", asset_tags.remove_tags, Role.USER, body=asset_tags.TagChange,
+          answer=dict[str, object], refusals=BAD | GONE),
+    Route("GET", "/api/tags", asset_tags.list_tags, query=asset_tags.TagsQuery, answer=asset_tags.TagsAnswer, refusals=BAD),
+    Route("GET", "/api/workflows", workflows.list_workflows, answer=workflows.WorkflowList),
+    Route("POST", "/api/workflows/{name:.+}/run", workflows.run_workflow, Role.USER, body=workflows.RunBody,
+          answer=workflows.RunAnswer, refusals=BAD | GONE),
+    Route("GET", "/api/workflows/{name:.+}", workflows.get_workflow, answer=dict[str, object], refusals=GONE),
+    Route("GET", "/openapi.json", openapi.openapi, answer=dict[str, object]),
+    Route("GET", "/docs", static.docs, Role.ANYONE, answer="text/html", early=True, bare=True),
+    Route("GET", "/login", static.login, Role.ANYONE, answer="text/html", early=True, bare=True),
+    Route("GET", "/metrics", metrics.metrics, answer="text/plain", bare=True),
     Route("GET", "/extensions", packs.extensions, answer=models.Names),
     Route("GET", "/extensions/{pack}/{path:.+}", packs.extension_file, Role.ANYONE, answer=ANY_FILE, early=True, bare=True),
     Route("GET", "/workflow_templates", packs.workflow_templates, answer=dict[str, list[str]]),
@@ -86,6 +131,6 @@ ROUTES: list[Route] = [
     Route("GET", "/internal/folder_paths", logs.folder_paths, Role.ADMIN, answer=dict[str, list[str]], bare=True),
     Route("GET", "/internal/files/{kind}", logs.newest_files, answer=models.Names, refusals=BAD, bare=True),
     Route("GET", "/pages/{path:.+}", static.page, Role.ANYONE, answer="text/html", early=True, bare=True),
-    Route("GET", "/", static.index, Role.ANYONE, answer="text/html", early=True, bare=True),
+    Route("GET", "/", static.index, Role.ANYONE, answer="text/html", bare=True),
     Route("GET", "/{path:.+}", static.static, Role.ANYONE, answer=ANY_FILE, early=True, bare=True),
 ]

@@ -48,6 +48,8 @@ async def send(request: web.Request, socket: web.WebSocketResponse, client: Clie
                     await socket.send_bytes(frame)
     except (ConnectionError, RuntimeError):
         pass
+    if client.lost and client.address in site_of(request).hub.clients:
+        site_of(request).hub.dropped += 1
     if request.transport is not None and client.lost:
         request.transport.abort()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from aiohttp import web
 
 from engine.folders import PathError, inside
+from engine.server.access import Role, user_of
 from engine.server.refusal import Refusal
 from engine.server.site import site_of
 
@@ -16,8 +17,21 @@ SECONDS_A_DAY = 86_400
 
 async def index(request: web.Request) -> web.StreamResponse:
     """The editor."""
-    page = site_of(request).options.front_end / "index.html"
+    site = site_of(request)
+    if site.options.login_needed and user_of(request).role is Role.ANYONE:
+        return web.Response(status=303, headers={"Location": "/login", "Cache-Control": "no-store"})
+    page = site.options.front_end / "index.html"
     return send_file(page if page.is_file() else PAGES / "missing.html")
+
+
+async def docs(request: web.Request) -> web.StreamResponse:
+    """The API's description as a page."""
+    return send_file(PAGES / "docs.html")
+
+
+async def login(request: web.Request) -> web.StreamResponse:
+    """Where to log in."""
+    return send_file(PAGES / "login.html")
 
 
 async def static(request: web.Request) -> web.StreamResponse:

@@ -31,7 +31,8 @@ def test_the_order_of_a_run(server: Server) -> None:
     prompt_id = server.queue(chain(), client_id="a")
     messages = socket.until_end(prompt_id)
     assert without_state(messages) == [
-        "execution_start", "execution_cached", "executing", "executing", "executing", "executed", "execution_success", "executing",
+        "execution_start", "execution_cached", "executing", "executing", "executing", "executed", "execution_success",
+        "executing",
     ]  # fmt: skip
     by_name = {message["type"]: message["data"] for message in messages}
     assert by_name["execution_start"].keys() == {"prompt_id", "timestamp"}
