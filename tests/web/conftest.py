@@ -107,15 +107,57 @@ def browser() -> Iterator[object]:
         chromium.close()
 
 
-@pytest.fixture
-def editor(browser, base):
-    """A page at 1600x900 that shows nothing yet; a script error fails the test."""
-    from .editor import Editor
+class Pages:
+    """One page for all tests, made anew after a test that left it in a bad way: loading the editor is most of a test's time."""
 
-    context = browser.new_context(viewport={"width": 1600, "height": 900}, reduced_motion="reduce")
-    one = Editor(context.new_page(), base).load()
+    def __init__(self, browser, base, **options) -> None:
+        self.browser, self.base, self.options = browser, base, options
+        self.editor = None
+
+    def give(self):
+        from .editor import Editor
+
+        if self.editor is None or not self.editor.reset():
+            self.close()
+            context = self.browser.new_context(reduced_motion="reduce", **self.options)
+            self.editor = Editor(context.new_page(), self.base).load()
+        return self.editor
+
+    def close(self) -> None:
+        if self.editor is not None:
+            self.editor.page.context.close()
+        self.editor = None
+
+
+@pytest.fixture(scope="session")
+def desk(browser, base) -> Iterator[Pages]:
+    pages = Pages(browser, base, viewport={"width": 1600, "height": 900})
+    yield pages
+    pages.close()
+
+
+@pytest.fixture(scope="session")
+def slate(browser, base) -> Iterator[Pages]:
+    pages = Pages(browser, base, viewport={"width": 1200, "height": 800}, has_touch=True)
+    yield pages
+    pages.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for name in ("desk", "slate"):
+            if name in item.fixturenames and name in item.funcargs:
+                item.funcargs[name].close()
+    return report
+
+
+@pytest.fixture
+def editor(desk):
+    """A page at 1600x900 with an empty workflow; a script error fails the test."""
+    one = desk.give()
     yield one
-    context.close()
     assert not one.problems, one.problems
 
 
@@ -126,16 +168,14 @@ def hello(editor):
 
 
 @pytest.fixture
-def touch(browser, base):
-    """A page on a touch screen."""
-    from .editor import Editor, Fingers
+def touch(slate):
+    """The txt2img graph on a touch screen."""
+    from .editor import Fingers
 
-    context = browser.new_context(viewport={"width": 1200, "height": 800}, has_touch=True, reduced_motion="reduce")
-    one = Editor(context.new_page(), base).load()
+    one = slate.give()
     one.open(HELLO, scale=0.8, offset=(30, 150))
     one.fingers = Fingers(one.page)
     yield one
-    context.close()
     assert not one.problems, one.problems
 
 

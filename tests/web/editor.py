@@ -1,6 +1,7 @@
 """The editor as a test sees it: a page, real input events, and what the page counts about itself."""
 
 import json
+import time
 from typing import Any
 
 from playwright.sync_api import Page
@@ -20,9 +21,25 @@ class Editor:
 
     def load(self, query: str = "") -> "Editor":
         self.page.goto(f"{self.base}/?test=1{query}")
-        self.page.wait_for_function("() => window.__test && window.__test.app && window.__test.app.canvas")
+        self.until("() => Boolean(window.__test?.app?.canvas)")
         self.settle()
         return self
+
+    def reset(self) -> bool:
+        """Make the page as good as new: nothing open, nothing held. False when it is beyond that."""
+        if self.problems:
+            return False
+        try:
+            for _ in range(2):
+                self.page.keyboard.press("Escape")
+            self.focus()
+            self.page.keyboard.press("Escape")
+            self.page.evaluate("() => window.__test.clear()")
+            self.page.mouse.move(1, 1)
+            self.settle()
+        except Exception:
+            return False
+        return True
 
     def open(self, workflow: JsonDict, scale: float = 1.0, offset: tuple[float, float] = (60, 120)) -> "Editor":
         """Show a workflow at a known camera."""
@@ -36,6 +53,14 @@ class Editor:
     def camera(self, x: float, y: float, scale: float) -> None:
         self.page.evaluate("([x, y, scale]) => window.__test.look({x, y, scale})", [x, y, scale])
         self.settle()
+
+    def until(self, test: str, argument: Any = None, seconds: float = 10) -> Any:
+        """Ask the page until it answers something true. (The page's own rules forbid the driver's way of waiting.)"""
+        end = time.monotonic() + seconds
+        while not (answer := self.page.evaluate(test, argument)):
+            assert time.monotonic() < end, f"still not true after {seconds} s: {test}"
+            self.page.wait_for_timeout(30)
+        return answer
 
     def settle(self) -> None:
         """Wait until nothing is left to draw."""

@@ -181,6 +181,10 @@ def test_a_group_moves_what_is_in_it(hello):
     hello.click(hello.title(6))
     hello.click(hello.title(7), keys="Control")
     hello.key("Control+g")
+    hello.page.wait_for_selector("dialog[open]")
+    hello.page.keyboard.type("Pictures")
+    hello.key("Enter")
+    assert hello.graph()["groups"][0]["title"] == "Pictures"
     group = hello.graph()["groups"][0]
     x, y = hello.page_at(group["box"][0] + 60, group["box"][1] + 14)
     before = hello.graph()["nodes"]

@@ -175,7 +175,7 @@ def test_upload_button_sends_a_picture(editor, tmp_path):
     with editor.page.expect_file_chooser() as chosen:
         editor.click(editor.widget(1, "upload"))
     chosen.value.set_files(str(picture))
-    editor.page.wait_for_function("() => window.__test.counters.graph().nodes[1].values.image === 'dot.png'")
+    editor.until("() => window.__test.counters.graph().nodes[1].values.image === 'dot.png'")
 
 
 def _png() -> bytes:

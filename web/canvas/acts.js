@@ -36,7 +36,7 @@ export function search(stage, p) {
     screen: [screen.x, screen.y],
     at: [at.x, at.y],
     onPick: (/** @type {string} */ type) => {
-      const node = stage.doc.edit(`Add ${type}`, (/** @type {any} */ e) => place(stage, e, type, at, null));
+      const node = stage.doc.edit(stage.app.t('edit.add', { type }), (/** @type {any} */ e) => place(stage, e, type, at, null));
       if (node) stage.doc.select({ nodes: [node.id] });
     },
   });

@@ -26,7 +26,7 @@ export function drawColumn(look, graph, side, wiring) {
   pen.stroke();
   pen.setLineDash([]);
   if (look.lod !== NEAR) return;
-  look.text(side === 'in' ? 'Inputs' : 'Outputs', x + w / 2, y + 16, 'small', theme.faint, w - 12, 'center');
+  look.text(look.t(side === 'in' ? 'column.in' : 'column.out'), x + w / 2, y + 16, 'small', theme.faint, w - 12, 'center');
   const id = side === 'in' ? INPUTS : OUTPUTS;
   for (let i = 0; i <= ports.length; i++) {
     const [px, py] = ioPos(graph, side, i);

@@ -22,7 +22,7 @@ export class Scene {
     this.stage = stage;
     this.canvas = canvas;
     this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { alpha: false }));
-    this.look = new Look(this.pen, stage.theme, stage.texts, stage.counters);
+    this.look = new Look(this.pen, stage.theme, stage.texts, stage.counters, (key, vars) => stage.app.t(key, vars));
     this.back = document.createElement('canvas');
     /** what `canvas` shows: the camera it was drawn with @type {{left: number, top: number, scale: number, sharp: boolean} | null} */
     this.shown = null;

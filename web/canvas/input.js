@@ -216,6 +216,7 @@ export class Input {
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.target !== this.element) return;
+    this.click.time = -1e9; // a key between two clicks: no double click
     if (event.key === 'Escape' && this.drop()) return event.stopPropagation();
     if (event.key !== ' ' || event.ctrlKey || event.altKey) return;
     event.preventDefault();

@@ -34,17 +34,17 @@ function cameraKeys(stage) {
   };
   const free = () => !stage.doc.selection.nodes.size && !stage.doc.selection.groups.size && !stage.doc.selection.reroutes.size;
   return [
-    { id: 'view.fit', title: 'Show the selection, or everything', keys: ['.'], run: () => fit(stage, stage.doc.selection.nodes.size ? stage.doc.selection.nodes : undefined) },
-    { id: 'view.all', title: 'Show everything', keys: ['Home'], run: () => fit(stage) },
-    { id: 'view.full', title: 'Zoom to 100 %', keys: ['0'], run: () => zoom(1 / stage.camera.scale) },
-    { id: 'view.in', title: 'Zoom in', keys: ['Alt+=', 'Alt++'], run: () => zoom(1.25) },
-    { id: 'view.out', title: 'Zoom out', keys: ['Alt+-'], run: () => zoom(0.8) },
-    { id: 'view.left', title: 'Pan left', keys: ['Left'], when: free, run: pan(1, 0) },
-    { id: 'view.right', title: 'Pan right', keys: ['Right'], when: free, run: pan(-1, 0) },
-    { id: 'view.up', title: 'Pan up', keys: ['Up'], when: free, run: pan(0, 1) },
-    { id: 'view.down', title: 'Pan down', keys: ['Down'], when: free, run: pan(0, -1) },
-    { id: 'view.minimap', title: 'Show or hide the minimap', keys: ['Alt+M'], run: (app) => app.prefs.set('canvas.minimap', app.prefs.get('canvas.minimap') === false) },
-    { id: 'node.search', title: 'Add a node', keys: ['Shift+A', 'Space'], run: () => search(stage) },
+    { id: 'view.fit', title: 'view.fit', keys: ['.'], run: () => fit(stage, stage.doc.selection.nodes.size ? stage.doc.selection.nodes : undefined) },
+    { id: 'view.all', title: 'view.all', keys: ['Home'], run: () => fit(stage) },
+    { id: 'view.full', title: 'view.full', keys: ['0'], run: () => zoom(1 / stage.camera.scale) },
+    { id: 'view.in', title: 'view.in', keys: ['Alt+=', 'Alt++'], run: () => zoom(1.25) },
+    { id: 'view.out', title: 'view.out', keys: ['Alt+-'], run: () => zoom(0.8) },
+    { id: 'view.left', title: 'view.left', keys: ['Left'], when: free, run: pan(1, 0) },
+    { id: 'view.right', title: 'view.right', keys: ['Right'], when: free, run: pan(-1, 0) },
+    { id: 'view.up', title: 'view.up', keys: ['Up'], when: free, run: pan(0, 1) },
+    { id: 'view.down', title: 'view.down', keys: ['Down'], when: free, run: pan(0, -1) },
+    { id: 'view.minimap', title: 'view.minimap', keys: ['Alt+M'], run: (app) => app.prefs.set('canvas.minimap', app.prefs.get('canvas.minimap') === false) },
+    { id: 'node.search', title: 'node.search', keys: ['Shift+A', 'Space'], run: () => search(stage) },
   ];
 }
 
@@ -64,12 +64,12 @@ function walkKeys(stage) {
     go(order[(at + step + order.length) % order.length] ?? order[0]);
   };
   const arrows = ['Left', 'Right', 'Up', 'Down'].flatMap((key) => [false, true].map((add) => ({
-    id: `walk.${key}${add ? '.add' : ''}`, title: `${add ? 'Select also' : 'Go to'} the neighbour (${key.toLowerCase()})`, keys: [`${add ? 'Alt+Shift+' : 'Alt+'}${key}`],
+    id: `walk.${key}${add ? '.add' : ''}`, title: `walk.${key}${add ? '.add' : ''}`, keys: [`${add ? 'Alt+Shift+' : 'Alt+'}${key}`],
     when: () => current() !== undefined, run: () => go(neighbour(stage, /** @type {any} */ (current()), key), add),
   })));
   return [
-    { id: 'walk.next', title: 'Next node', keys: ['Tab'], when: () => stage.graph.count > 0, run: tab(1) },
-    { id: 'walk.back', title: 'Previous node', keys: ['Shift+Tab'], when: () => stage.graph.count > 0, run: tab(-1) },
+    { id: 'walk.next', title: 'walk.next', keys: ['Tab'], when: () => stage.graph.count > 0, run: tab(1) },
+    { id: 'walk.back', title: 'walk.back', keys: ['Shift+Tab'], when: () => stage.graph.count > 0, run: tab(-1) },
     ...arrows,
   ];
 }
@@ -78,9 +78,9 @@ function walkKeys(stage) {
 function wireKeys(stage) {
   const chosen = () => [...stage.doc.selection.nodes].flatMap((id) => stage.graph.node(id) ?? []);
   return [
-    { id: 'wire.quick', title: 'Connect the selected nodes', keys: ['F'], when: () => chosen().length > 1, run: () => void quickConnect(stage, chosen().sort((a, b) => a.pos[0] - b.pos[0])) },
-    { id: 'wire.loosen', title: 'Take the nodes out of their wires', keys: ['Shift+X'], when: () => chosen().length > 0, run: () => loosen(stage, [...stage.doc.selection.nodes]) },
-    { id: 'node.swap', title: 'Replace the node by another', keys: ['Shift+R'], when: () => chosen().length === 1, run: () => swap(stage, chosen()[0]) },
+    { id: 'wire.quick', title: 'wire.quick', keys: ['F'], when: () => chosen().length > 1, run: () => void quickConnect(stage, chosen().sort((a, b) => a.pos[0] - b.pos[0])) },
+    { id: 'wire.loosen', title: 'wire.loosen', keys: ['Shift+X'], when: () => chosen().length > 0, run: () => loosen(stage, [...stage.doc.selection.nodes]) },
+    { id: 'node.swap', title: 'node.swap', keys: ['Shift+R'], when: () => chosen().length === 1, run: () => swap(stage, chosen()[0]) },
   ];
 }
 
@@ -92,7 +92,7 @@ function swap(stage, node) {
     at: [...node.pos],
     replace: node.id,
     onPick: (/** @type {string} */ type) => {
-      const made = stage.doc.edit('Replace node', (/** @type {any} */ e) => swapNode(e, node.id, type));
+      const made = stage.doc.edit(stage.app.t('node.swap'), (/** @type {any} */ e) => swapNode(e, node.id, type));
       if (made !== null && made !== undefined) stage.doc.select({ nodes: [made] });
     },
   });
@@ -102,11 +102,11 @@ function swap(stage, node) {
 function bookmarkKeys(stage) {
   const places = () => (stage.places[stage.doc.id] ??= {});
   return Array.from({ length: 9 }, (_, i) => i + 1).flatMap((n) => [
-    { id: `mark.set.${n}`, title: `Keep this view as ${n}`, keys: [`Shift+${n}`], run: () => {
+    { id: `mark.set.${n}`, title: stage.app.t('mark.set', { n }), keys: [`Shift+${n}`], run: () => {
       places()[n] = stage.camera.save();
-      stage.app.ui.toast(`View kept as ${n}`, { kind: 'ok' });
+      stage.app.ui.toast(stage.app.t('mark.kept', { n }), { kind: 'ok' });
     } },
-    { id: `mark.go.${n}`, title: `Go to view ${n}`, keys: [String(n)], when: () => n in places(), run: () => {
+    { id: `mark.go.${n}`, title: stage.app.t('mark.go', { n }), keys: [String(n)], when: () => n in places(), run: () => {
       stage.camera.load(places()[n]);
       stage.moved('jump');
     } },

@@ -26,9 +26,10 @@ export class Counters {
 export class Look {
   /**
    * @param {CanvasRenderingContext2D} pen @param {import('./theme.js').Theme} theme
-   * @param {import('./text.js').Texts} texts @param {Counters} counters
+   * @param {import('./text.js').Texts} texts @param {Counters} counters @param {(key: string, vars?: Record<string, any>) => string} t the words
    */
-  constructor(pen, theme, texts, counters) {
+  constructor(pen, theme, texts, counters, t) {
+    this.t = t;
     this.pen = pen;
     this.theme = theme;
     this.texts = texts;

@@ -101,7 +101,7 @@ export class Media {
     pen.fill();
     if (look.lod !== 2) return;
     const failed = pictures.failed.has(item.url);
-    const words = item.video ? `▶ ${item.name}` : failed ? `${item.name} is not there` : item.name;
+    const words = item.video ? `▶ ${item.name}` : failed ? look.t('media.gone', { name: item.name }) : item.name;
     look.text(words, cell.x + cell.w / 2, cell.y + cell.h / 2, 'small', theme.faint, cell.w - 12, 'center');
   }
 

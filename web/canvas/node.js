@@ -152,7 +152,7 @@ function drawTitle(look, node, width) {
   pen.lineWidth = 1.6;
   pen.stroke();
   let right = x + width - 10;
-  for (const mark of marksOf(node)) {
+  for (const mark of marksOf(node).map((key) => look.t(key))) {
     look.text(mark, right, middle + 0.5, 'small', theme.faint, 80, 'right');
     right -= 8 + 6 * mark.length;
   }
@@ -162,10 +162,10 @@ function drawTitle(look, node, width) {
 /** Words at the right of the title. @param {Node} node */
 function marksOf(node) {
   const marks = [];
-  if (node.flags.pinned) marks.push('pinned');
-  if (node.mode === MUTED) marks.push('muted');
-  if (node.mode === BYPASSED) marks.push('bypass');
-  if (!node.def) marks.push('missing');
+  if (node.flags.pinned) marks.push('mark.pinned');
+  if (node.mode === MUTED) marks.push('mark.muted');
+  if (node.mode === BYPASSED) marks.push('mark.bypassed');
+  if (!node.def) marks.push('mark.missing');
   return marks;
 }
 

@@ -20,7 +20,7 @@ export class Over {
     this.canvas = canvas;
     this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     const { counters } = stage;
-    this.look = new Look(this.pen, stage.theme, stage.texts, Object.assign(Object.create(counters), { texts: 0, visited: 0, wires: 0 }));
+    this.look = new Look(this.pen, stage.theme, stage.texts, Object.assign(Object.create(counters), { texts: 0, visited: 0, wires: 0 }), (key, vars) => stage.app.t(key, vars));
     this.empty = true;
     /** @type {number[]} */ this.wires = [];
   }

@@ -84,6 +84,13 @@ export function expose(app) {
     counters: app.canvas.counters,
     /** Shows a workflow in a tab of its own. @param {any} json */
     open: (json) => app.open(json, { name: 'test' }),
+    /** Closes every tab without asking. */
+    async clear() {
+      for (const doc of [...app.docs.value]) {
+        doc.dirty.value = false;
+        await app.close(doc);
+      }
+    },
     /** @param {{x: number, y: number, scale: number}} camera */
     look: (camera) => app.active.value.setCamera(camera),
     file: () => app.active.value.toJson(),

@@ -42,7 +42,7 @@ function running(look, box, state) {
   pen.arc(cx, cy, 7, -Math.PI / 2, -Math.PI / 2 + Math.max(0.12, share) * 2 * Math.PI);
   pen.strokeStyle = theme.run;
   pen.stroke();
-  if (state.max && state.max > 1) badge(look, `${Math.round(state.value ?? 0)} of ${state.max}`, box, theme.run);
+  if (state.max && state.max > 1) badge(look, look.t('run.steps', { value: Math.round(state.value ?? 0), max: state.max }), box, theme.run);
 }
 
 /** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
@@ -60,7 +60,7 @@ function failed(look, box, state) {
 
 /** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
 function finished(look, box, state) {
-  const words = state.state === 'cached' ? 'cached' : state.ms === undefined ? '' : [time(state.ms), state.bytes ? size(state.bytes) : ''].filter(Boolean).join(' · ');
+  const words = state.state === 'cached' ? look.t('run.cached') : state.ms === undefined ? '' : [time(state.ms), state.bytes ? size(state.bytes) : ''].filter(Boolean).join(' · ');
   if (words && state.state !== 'wait') badge(look, words, box, look.theme.faint);
 }
 

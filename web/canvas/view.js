@@ -9,6 +9,7 @@ import { Mini } from './mini.js';
 import { Over } from './over.js';
 import { probe } from './probe.js';
 import { Stage } from './stage.js';
+import { Toolbox } from './toolbox.js';
 import { readTheme } from './theme.js';
 
 /** @typedef {import('../graph/model.js').NodeId} NodeId */
@@ -27,23 +28,29 @@ export function mountCanvas(element, app) {
   element.tabIndex = 0;
   element.classList.add('graph-canvas');
   element.setAttribute('role', 'application');
-  if (!element.hasAttribute('aria-label')) element.setAttribute('aria-label', 'Node graph');
+  if (!element.hasAttribute('aria-label')) element.setAttribute('aria-label', app.t('canvas.label'));
   const stage = new Stage(element, app);
   const scene = new Scene(stage, layer(element, 'layer scene'));
   const over = new Over(stage, layer(element, 'layer over'));
   element.append(stage.editor.layer);
   const mini = new Mini(stage, layer(element, 'minimap'));
+  const toolbox = new Toolbox(stage);
+  element.append(toolbox.bar, toolbox.corner);
   stage.surface = over.canvas;
   stage.frames = new Frames({
     scene: (reasons) => stage.doc && scene.draw(reasons),
-    over: () => stage.doc && over.draw(),
+    over: () => {
+      if (!stage.doc) return;
+      over.draw();
+      toolbox.place();
+    },
     mini: () => stage.doc && mini.draw(),
   });
   const input = new Input(stage, element);
   const sizes = new ResizeObserver(() => resize(stage, [scene.canvas, over.canvas]));
   sizes.observe(element);
   resize(stage, [scene.canvas, over.canvas]);
-  const off = [...watchApp(stage, mini), addKeys(stage)];
+  const off = [...watchApp(stage, mini, toolbox), addKeys(stage)];
   /** @type {(() => void)[]} */ let unbind = [];
 
   return {
@@ -144,7 +151,10 @@ function watchDoc(stage, mini) {
       if (graph !== doc.graph.id) return;
       changed(stage, mini, changes);
     }),
-    doc.on('select', () => stage.mark('scene', 'select')),
+    doc.on('select', () => {
+      stage.mark('scene', 'select');
+      stage.mark('over', 'select');
+    }),
     doc.on('camera', () => {
       const { camera } = stage;
       if (doc.camera.x === camera.x && doc.camera.y === camera.y && doc.camera.scale === camera.scale) return;
@@ -203,8 +213,8 @@ function activeNodes(stage, ids) {
   return different;
 }
 
-/** @param {Stage} stage @param {Mini} mini @returns {(() => void)[]} */
-function watchApp(stage, mini) {
+/** @param {Stage} stage @param {Mini} mini @param {Toolbox} toolbox @returns {(() => void)[]} */
+function watchApp(stage, mini, toolbox) {
   const { app } = stage;
   const redraw = () => {
     stage.theme = readTheme(document.documentElement);
@@ -226,5 +236,9 @@ function watchApp(stage, mini) {
     }) ?? (() => {}),
     () => media.forEach((m) => m.removeEventListener('change', redraw)),
     off ?? (() => {}),
+    app.words?.table?.subscribe?.(() => {
+      toolbox.fill();
+      stage.mark('scene', 'words');
+    }) ?? (() => {}),
   ];
 }

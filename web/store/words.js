@@ -23,7 +23,7 @@ export const EN = {
   'edit.rename': 'Rename', 'edit.add': 'Add a node', 'edit.file': 'Choose a file', 'edit.value': 'Change a value', 'edit.connect': 'Connect', 'rename.ask': 'New name',
   'control.fixed': 'stay', 'control.increment': 'add one', 'control.decrement': 'take one off', 'control.randomize': 'random', 'control.increment-wrap': 'add one, round',
   'run.group': 'Run', 'run.count': 'How many runs', 'run.more': 'More ways to run', 'run.progress': 'Progress of the run', 'run.noOutput': 'Nothing here leads to an output node. Connect it to a Save or Preview node first.', 'auto.off': 'Run when asked', 'auto.change': 'Run after each change', 'auto.always': 'Run without end',
-  'queue.running': 'running', 'queue.waiting': 'waiting', 'queue.clear': 'Empty the queue', 'queue.clearPast': 'Forget all that ended', 'queue.past': 'Earlier', 'queue.empty': 'Nothing has run yet. Press Run.', 'queue.failed': 'failed', 'queue.cancelled': 'stopped', 'queue.front': 'Run next', 'queue.cancel': 'Take out of the queue',
+  'queue.running': 'running', 'queue.waiting': 'waiting', 'queue.clear': 'Empty the queue', 'queue.clearPast': 'Forget all that ended', 'queue.past': 'Earlier', 'queue.empty': 'Nothing has run yet. Press Run.', 'queue.failed': 'failed', 'queue.cancelled': 'stopped', 'queue.front': 'Run next', 'queue.pause': 'Pause the queue', 'queue.resume': 'Go on with the queue', 'queue.paused': 'The queue is paused: what runs now goes on, nothing else starts.', 'queue.cancel': 'Take out of the queue',
   'queue.again': 'Run again', 'queue.openWorkflow': 'Open its workflow', 'queue.copyPrompt': 'Copy the prompt as JSON', 'queue.forget': 'Remove from the history',
   'gallery.size': 'Size of the pictures', 'gallery.temp': 'Show previews too', 'gallery.search': 'Search pictures and prompts', 'gallery.view': 'Look at {name}', 'gallery.choose': 'Choose {name}', 'gallery.chosen': '{n} chosen', 'gallery.unchoose': 'Choose none', 'gallery.empty': 'Pictures you make will be here.', 'gallery.toInput': 'Use as an input', 'gallery.sent': '{name} is an input now.',
   'nodes.search': 'Search nodes', 'nodes.starred': 'Starred', 'nodes.star': 'Star', 'node.deprecated': 'old', 'node.experimental': 'experimental',
@@ -50,6 +50,20 @@ export const EN = {
   'sweep.input': 'Value', 'sweep.values': 'Values', 'sweep.hint': 'One a line, or 1..10 step 2', 'sweep.second': 'Second value (columns)', 'sweep.nothing': 'none', 'sweep.total': '{n} runs', 'sweep.go': 'Run them', 'sweep.grid': 'Results of the sweep', 'sweep.waiting': 'waiting',
   'form.empty': 'Nothing is on this form yet. Right-click a value on a node and choose "Show in app mode", or pick values here.', 'form.edit': 'Choose what is shown', 'form.done': 'Done', 'form.graph': 'Show the graph', 'form.share': 'Copy the address', 'form.shared': 'The address is copied.', 'form.result': 'Result', 'form.noResult': 'Press Run to make the first picture.', 'form.pick': 'What the form shows',
   'login.title': 'Sign in', 'login.name': 'Name', 'login.password': 'Password', 'login.go': 'Sign in',
+
+  // The canvas
+  'toolbox.label': 'What can be done with the selection', 'toolbox.color': 'Colour', 'toolbox.more': 'More', 'touch.several': 'Select several by tapping',
+  'view.fit': 'Show the selection, or everything', 'view.all': 'Show everything', 'view.full': 'Zoom to 100 %', 'view.in': 'Zoom in',
+  'view.out': 'Zoom out', 'view.left': 'Move the view left', 'view.right': 'Move the view right', 'view.up': 'Move the view up', 'view.down': 'Move the view down', 'view.minimap': 'Show or hide the minimap',
+  'node.search': 'Add a node', 'node.swap': 'Replace the node by another', 'walk.next': 'Next node', 'walk.back': 'Previous node', 'walk.Left': 'Go to the node that feeds this one', 'walk.Right': 'Go to the node this one feeds',
+  'walk.Up': 'Go to the node above', 'walk.Down': 'Go to the node below', 'walk.Left.add': 'Select also the node that feeds this one', 'walk.Right.add': 'Select also the node this one feeds', 'walk.Up.add': 'Select also the node above', 'walk.Down.add': 'Select also the node below',
+  'wire.quick': 'Connect the selected nodes', 'wire.loosen': 'Take the nodes out of their wires', 'wire.noPlace': '{node} has no place for this type.', 'mark.set': 'Keep this view as {n}', 'mark.go': 'Go to view {n}', 'mark.kept': 'View kept as {n}',
+  'mark.pinned': 'pinned', 'mark.muted': 'muted', 'mark.bypassed': 'bypassed', 'mark.missing': 'missing', 'column.in': 'Inputs', 'column.out': 'Outputs',
+  'media.gone': '{name} is not there', 'run.steps': '{value} of {max}', 'run.cached': 'cached', 'seed.after': 'after each run', 'seed.none': 'No run has used a seed here yet.', 'button.upload': 'Choose a file',
+  'list.filter': 'Filter', 'list.none': 'Nothing matches', 'edit.set': 'Set {name}', 'edit.move': 'Move', 'edit.insert': 'Insert on a wire',
+  'edit.duplicate': 'Duplicate', 'edit.resize': 'Resize', 'edit.color': 'Colour', 'edit.disconnect': 'Disconnect', 'edit.moveWire': 'Move a wire',
+  'edit.moveWires': 'Move wires', 'edit.branch': 'Branch a wire', 'edit.cut': 'Cut wires', 'edit.break': 'Break the links of a socket', 'edit.fold': 'Collapse', 'edit.unfold': 'Open',
+  'edit.reroute': 'Add a reroute', 'edit.unroute': 'Remove a reroute',
 };
 
 export const LANGUAGES = { en: 'English', ru: 'Русский' };

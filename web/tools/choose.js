@@ -61,7 +61,7 @@ function second(stage, p, hit) {
 function onSocket(stage, p, hit) {
   const { node, side, index, widget } = hit;
   if (p.ctrl && p.alt) {
-    return click(() => stage.doc.edit('Break links', (/** @type {any} */ e) => disconnectSlot(e, { node: node.id, side, slot: index })));
+    return click(() => stage.doc.edit(stage.app.t('edit.break'), (/** @type {any} */ e) => disconnectSlot(e, { node: node.id, side, slot: index })));
   }
   return fromSocket(stage, p, { side, socket: widget ? { node: node.id, slot: -1, widget: widget.name } : { node: node.id, slot: index } });
 }
@@ -163,13 +163,13 @@ function onNode(stage, p, hit, double) {
 /** A click on the mark folds a node up or open; the second of two clicks does not undo the first. @param {Stage} stage @param {import('../graph/model.js').Node} node */
 function fold(stage, node) {
   const folded = Boolean(node.flags.collapsed);
-  stage.doc.edit(folded ? 'Open node' : 'Collapse', (/** @type {any} */ e) => setFlag(e, [node.id], 'collapsed', !folded));
+  stage.doc.edit(stage.app.t(folded ? 'edit.unfold' : 'edit.fold'), (/** @type {any} */ e) => setFlag(e, [node.id], 'collapsed', !folded));
 }
 
 /** @param {Stage} stage @param {Press} p @param {number} id */
 function onReroute(stage, p, id) {
   const { doc } = stage;
-  if (p.alt) return click(() => doc.edit('Remove reroute', (/** @type {any} */ e) => removeReroute(e, id)));
+  if (p.alt) return click(() => doc.edit(stage.app.t('edit.unroute'), (/** @type {any} */ e) => removeReroute(e, id)));
   if (p.shift) {
     const link = [...stage.graph.links.values()].find((l) => l.parent === id);
     if (link) return branch(stage, p, link.id);
@@ -183,7 +183,7 @@ function onWire(stage, p, hit, double) {
   const reroute = () => {
     const stop = stage.routes.stops[hit.stretch];
     const before = stop && !('size' in stop) ? stop.id : undefined;
-    stage.doc.edit('Reroute', (/** @type {any} */ e) => addReroute(e, hit.link, [Math.round(p.at.x), Math.round(p.at.y)], before));
+    stage.doc.edit(stage.app.t('edit.reroute'), (/** @type {any} */ e) => addReroute(e, hit.link, [Math.round(p.at.x), Math.round(p.at.y)], before));
   };
   if (p.alt) return cut(stage, p, reroute);
   if (double) return click(reroute);

@@ -38,7 +38,7 @@ export function cut(stage, press, still) {
       path.push(p.at);
       stage.fresh();
       const ids = crossed(stage.routes, path);
-      if (ids.size) stage.doc.edit('Cut wires', (/** @type {any} */ e) => ids.forEach((id) => disconnect(e, id)));
+      if (ids.size) stage.doc.edit(stage.app.t('edit.cut'), (/** @type {any} */ e) => ids.forEach((id) => disconnect(e, id)));
     },
     cancel() {},
     draw(look) {

@@ -39,7 +39,7 @@ export function endOf(stage, side, socket) {
  *   `drop` is what letting go over nothing means, when that is not the search palette; `carried` the type the palette filters by
  * @returns {import('./tool.js').Tool & {floats: boolean}}
  */
-export function wire(stage, press, side, sockets, { lifted = [], attach, drop, label = 'Connect' }) {
+export function wire(stage, press, side, sockets, { lifted = [], attach, drop, label = 'edit.connect' }) {
   const ends = sockets.map((socket) => endOf(stage, side, socket));
   /** @type {Wiring} */
   const wiring = {
@@ -75,9 +75,9 @@ export function wire(stage, press, side, sockets, { lifted = [], attach, drop, l
       const aim = aimAt(stage, wiring, p);
       finish();
       if (aim) {
-        if (aim.to) stage.doc.edit(label, (/** @type {any} */ e) => attach(e, aim.to));
+        if (aim.to) stage.doc.edit(stage.app.t(label), (/** @type {any} */ e) => attach(e, aim.to));
         else if (aim.words) stage.app.ui.toast(aim.words, { kind: 'info' });
-      } else if (drop) stage.doc.edit('Disconnect', drop);
+      } else if (drop) stage.doc.edit(stage.app.t('edit.disconnect'), drop);
       else search(stage, wiring, p, attach);
     },
     cancel: finish,
@@ -104,7 +104,7 @@ function aimAt(stage, wiring, p) {
     const free = node.id === first.node ? null : freeSocket(stage.graph, node.id, wanted, first.type);
     to = free && { node: node.id, slot: free.slot ?? -1, ...(free.widget ? { widget: free.widget } : {}) };
   }
-  if (!to) return node.id === first.node ? null : { x: p.at.x, y: p.at.y, to: null, words: `${node.label} has no place for this type.` };
+  if (!to) return node.id === first.node ? null : { x: p.at.x, y: p.at.y, to: null, words: stage.app.t('wire.noPlace', { node: node.label }) };
   const no = reason(stage, wiring, to);
   const end = endOf(stage, wanted, to);
   if (no) return { x: p.at.x, y: p.at.y, to: null, words: no };
@@ -150,7 +150,7 @@ function search(stage, wiring, p, attach) {
     at: [p.at.x, p.at.y],
     filter: { side, type },
     onPick: (/** @type {string} */ name) => {
-      doc.edit(`Add ${name}`, (/** @type {any} */ e) => {
+      doc.edit(app.t('edit.add', { type: name }), (/** @type {any} */ e) => {
         const node = place(stage, e, name, p.at, side);
         const free = node && freeSocket(stage.graph, node.id, side, type);
         if (node && free) attach(e, { node: node.id, slot: free.slot ?? -1, ...(free.widget ? { widget: free.widget } : {}) });
@@ -181,7 +181,7 @@ function* linksInto(graph, socket) {
 function pickUp(stage, press, link) {
   const tool = wire(stage, press, 'out', [{ node: link.from, slot: link.fromSlot }], {
     lifted: [link.id],
-    label: 'Move wire',
+    label: 'edit.moveWire',
     attach: (e, to) => (to.node === link.to && to.slot === link.toSlot ? false : Boolean(relink(e, link.id, target(to)))),
     drop: (e) => disconnect(e, link.id),
   });
@@ -197,7 +197,7 @@ function moveAll(stage, press, socket) {
   const ends = links.map((link) => ({ node: link.to, slot: link.toSlot }));
   const tool = wire(stage, press, 'in', ends, {
     lifted: links.map((link) => link.id),
-    label: 'Move wires',
+    label: 'edit.moveWires',
     attach: (e, to) => moveOutputLinks(e, socket, to) > 0,
     drop: () => {},
   });
@@ -209,5 +209,5 @@ export function branch(stage, press, id) {
   const link = stage.graph.links.get(id);
   if (!link) return null;
   const from = { node: link.from, slot: link.fromSlot };
-  return wire(stage, press, 'out', [from], { attach: (e, to) => Boolean(connect(e, from, target(to))), label: 'Branch' });
+  return wire(stage, press, 'out', [from], { attach: (e, to) => Boolean(connect(e, from, target(to))), label: 'edit.branch' });
 }

@@ -84,7 +84,7 @@ export function move(stage, press, { still }) {
       };
       finish();
       if (copy) copy.edit(act), copy.done();
-      else if (dx || dy) stage.doc.edit(into === null ? 'Move' : 'Insert on wire', act);
+      else if (dx || dy) stage.doc.edit(stage.app.t(into === null ? 'edit.move' : 'edit.insert'), act);
     },
     cancel() {
       copy?.cancel();
@@ -98,7 +98,7 @@ export function move(stage, press, { still }) {
 
 /** Starts an Alt+drag: a copy of the selection takes its place under the pointer. @param {Stage} stage */
 function copied(stage) {
-  const gesture = stage.doc.gesture('Duplicate');
+  const gesture = stage.doc.gesture(stage.app.t('edit.duplicate'));
   const { nodes, groups, reroutes } = stage.doc.selection;
   const made = gesture.edit((/** @type {any} */ e) => duplicate(e, { nodes: [...nodes], groups: [...groups], reroutes: [...reroutes] }, [0, 0], { links: false }));
   if (made) stage.doc.select(made);
@@ -116,7 +116,7 @@ function step(stage, dx, dy, items) {
 /** Takes nodes out of their wires, which close behind them. @param {Stage} stage @param {NodeId[]} ids */
 export function loosen(stage, ids) {
   if (!ids.some((id) => linksOf(stage.graph, id).length)) return;
-  stage.doc.edit('Shake loose', (/** @type {any} */ e) => ids.forEach((id) => healNode(e, id)));
+  stage.doc.edit(stage.app.t('wire.loosen'), (/** @type {any} */ e) => ids.forEach((id) => healNode(e, id)));
 }
 
 /** The wire that one dragged node would go into. @param {Stage} stage @param {Items} items @param {number} dx @param {number} dy @returns {number | null} */

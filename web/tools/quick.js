@@ -25,7 +25,7 @@ export function pairs(from, to) {
 /** Wires nodes one after the other, left to right. @param {Stage} stage @param {Node[]} nodes @returns {number} links made */
 export function quickConnect(stage, nodes) {
   let made = 0;
-  stage.doc.edit('Quick connect', (/** @type {any} */ e) => {
+  stage.doc.edit(stage.app.t('wire.quick'), (/** @type {any} */ e) => {
     for (let i = 1; i < nodes.length; i++) {
       const from = nodes[i - 1], to = nodes[i];
       const list = pairs(from, to);

@@ -10,7 +10,7 @@ import { resizeNode, setGroup } from '../graph/edit.js';
 export function sizeNode(stage, press, node) {
   const least = minSize(node);
   const from = [Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])];
-  const gesture = stage.doc.gesture('Resize');
+  const gesture = stage.doc.gesture(stage.app.t('edit.resize'));
   return {
     name: 'size',
     cursor: 'nwse-resize',
@@ -28,7 +28,7 @@ export function sizeNode(stage, press, node) {
 export function sizeGroup(stage, press, id) {
   const group = stage.graph.groups.get(id);
   const [x, y, w, h] = group ? group.box : [0, 0, 0, 0];
-  const gesture = stage.doc.gesture('Resize group');
+  const gesture = stage.doc.gesture(stage.app.t('edit.resize'));
   return {
     name: 'size',
     cursor: 'nwse-resize',

@@ -38,8 +38,8 @@ function open(stage, target) {
   list.tabIndex = -1;
   const box = document.createElement('input');
   box.type = 'text';
-  box.placeholder = 'Filter';
-  box.setAttribute('aria-label', `Filter ${widget.label || widget.name}`);
+  box.placeholder = stage.app.t('list.filter');
+  box.setAttribute('aria-label', stage.app.t('list.filter'));
   if (items.length > FILTER_FROM) panel.append(box);
   panel.append(list);
   let shown = items, at = Math.max(0, items.indexOf(value));
@@ -52,7 +52,7 @@ function open(stage, target) {
   const fill = () => {
     const from = Math.max(0, Math.min(at - SHOWN / 2, shown.length - SHOWN));
     list.replaceChildren(...shown.slice(from, from + SHOWN).map((/** @type {string} */ item, /** @type {number} */ i) => row(item, item === value, from + i === at, () => pick(item))));
-    if (!shown.length) list.append(row('Nothing matches', false, false, () => {}));
+    if (!shown.length) list.append(row(stage.app.t('list.none'), false, false, () => {}));
     list.querySelector('.at')?.scrollIntoView({ block: 'nearest' });
   };
   box.addEventListener('input', () => {

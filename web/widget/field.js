@@ -70,5 +70,5 @@ export function drawChevron({ look, box, linked }) {
 /** Sets a widget's value as one undo entry. @param {import('../canvas/stage.js').Stage} stage @param {Target} target @param {any} value */
 export function set(stage, target, value) {
   const { node, widget } = target;
-  stage.doc.edit(`Set ${widget.label || widget.name}`, (/** @type {any} */ e) => setValue(e, node.id, widget.name, value));
+  stage.doc.edit(stage.app.t('edit.set', { name: widget.label || widget.name }), (/** @type {any} */ e) => setValue(e, node.id, widget.name, value));
 }

@@ -40,7 +40,7 @@ export async function send(stage, node, file) {
 
 /** @type {import('./field.js').Kind} */
 export const upload = {
-  draw: (field) => drawButton(field, field.widget.label || 'choose a file to upload'),
+  draw: (field) => drawButton(field, field.look.t('button.upload')),
   open,
   press: (stage, target) => ({ name: 'upload', move() {}, end: (p) => (p.still ? open(stage, target) : undefined), cancel() {} }),
 };

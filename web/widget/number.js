@@ -67,7 +67,7 @@ function press(stage, target, press) {
     move(p) {
       if (!gesture) {
         if (Math.abs(p.screen.x - press.screen.x) < 4) return;
-        gesture = stage.doc.gesture(`Set ${widget.label || widget.name}`);
+        gesture = stage.doc.gesture(stage.app.t('edit.set', { name: widget.label || widget.name }));
       }
       const pace = p.shift ? 0.1 : p.ctrl ? 10 : 1;
       travel += ((p.at.x - x) / PIXELS) * pace;

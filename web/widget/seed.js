@@ -25,7 +25,7 @@ function cellsAt(box) {
 function draw({ look, box, widget, value, linked }) {
   const { pen, theme } = look;
   const y = box.y + box.h / 2;
-  look.text(widget.label === widget.name ? 'after run' : widget.label, box.x + 8, y + 0.5, 'small', theme.faint, box.w - CELL * 5 - 12);
+  look.text(look.t('seed.after'), box.x + 8, y + 0.5, 'small', theme.faint, box.w - CELL * 5 - 12);
   const x = cellsAt(box);
   round(pen, x, box.y, CELL * 4, box.h, 5);
   pen.fillStyle = theme.field;
@@ -84,7 +84,7 @@ function click(stage, target, at) {
   const seed = controlled(target);
   if (cell !== 4 || !seed) return;
   const last = stage.lastSent(target.node, seed.name);
-  if (last === undefined) return stage.app.ui.toast('No run has used a seed here yet.', { kind: 'info' });
+  if (last === undefined) return stage.app.ui.toast(stage.app.t('seed.none'), { kind: 'info' });
   set(stage, { ...target, widget: seed }, last);
 }
 

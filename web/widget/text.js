@@ -46,7 +46,7 @@ function drawMarkdown({ look, box, value }) {
   let y = box.y + 4;
   for (const line of lines) {
     const heading = /^#{1,6}\s+/.test(line);
-    const plain = line.replace(/^#{1,6}\s+/, '').replace(/\*\*|__|`/g, '').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/^\s*[-*]\s+/, '• ');
+    const plain = line.replace(/^#{1,6}\s+/, '').replace(/\*\*|__|`/g, '').replace(/(^|\s)[*_](\S[^*_]*)[*_](?=\W|$)/g, '$1$2').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/^\s*[-*]\s+/, '• ');
     const font = heading ? 'title' : 'label';
     const room = Math.floor((box.y + box.h - y) / 17);
     if (room < 1) return;
