@@ -99,6 +99,12 @@ class PlaceOnCpu:
         return self._modules[key]
 
 
+def working_dtype(module: nn.Module) -> torch.dtype:
+    """The type a module computes in: that of its weights, unless it says otherwise in ``compute_dtype`` (weights kept narrow)."""
+    chosen: torch.dtype | None = getattr(module, "compute_dtype", None)
+    return chosen or next(module.parameters()).dtype
+
+
 def under(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
     """The tensors whose name starts with ``prefix``, by the rest of their name."""
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

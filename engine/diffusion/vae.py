@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from engine.diffusion.parts import Part, Place, PlaceOnCpu
+from engine.diffusion.parts import Part, Place, PlaceOnCpu, working_dtype
 from engine.diffusion.tiles import tiled
 
 CELLS = 128 * 128  # latent cells decoded at once: more pictures than that go one after another
@@ -84,7 +84,7 @@ class Vae:
 
     def _encode(self, x: Tensor) -> Tensor:
         network: Any = self.place(self.part, dtype=self.dtype)
-        moments = network.encoder(self._enter(x, network.encoder))
+        moments = network.encoder(_enter(x, network))
         if network.quant_conv is not None:
             moments = network.quant_conv(moments)
         mean: Tensor = moments[:, : self.channels]
@@ -92,17 +92,11 @@ class Vae:
 
     def _decode(self, z: Tensor) -> Tensor:
         network: Any = self.place(self.part, dtype=self.dtype)
-        z = self._enter(z, network.decoder)
+        z = _enter(z, network)
         if network.post_quant_conv is not None:
             z = network.post_quant_conv(z)
         pixels: Tensor = network.decoder(z)
         return pixels.float()
-
-    @staticmethod
-    def _enter(x: Tensor, network: Any) -> Tensor:
-        """``x`` where the network is, in its type; channels last, which its convolutions are fastest with."""
-        weight = network.conv_in.weight
-        return x.to(device=weight.device, dtype=weight.dtype, memory_format=torch.channels_last)
 
     def _batched(self, function: Callable[[Tensor], Tensor], x: Tensor, cells: int) -> Tensor:
         """``function`` of as many samples at once as fit ``CELLS``."""
@@ -112,6 +106,14 @@ class Vae:
     def _each(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         with torch.no_grad():
             return torch.cat([function(one).cpu() for one in _split(x, 1)])
+
+
+def _enter(x: Tensor, network: nn.Module) -> Tensor:
+    """``x`` where the network is, in its type and memory format."""
+    weight = next(p for p in network.parameters() if p.ndim == 4)
+    last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    layout = torch.channels_last if last else torch.contiguous_format
+    return x.to(device=weight.device, dtype=working_dtype(network), memory_format=layout)
 
 
 def _split(x: Tensor, size: int) -> list[Tensor]:

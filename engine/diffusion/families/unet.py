@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from engine.diffusion import networks
 from engine.diffusion.families.family import Inputs, Residuals, repeat_to
 from engine.diffusion.latent_format import LatentFormat
-from engine.diffusion.parts import KeyMap, Row, Tensors
+from engine.diffusion.parts import KeyMap, Row, Tensors, working_dtype
 
 HEAD = 64  # channels of an attention head in models with linear projections; the others have 8 heads whatever the width
 HEADS = 8
@@ -286,8 +286,7 @@ def fit(picture: Tensor, x: Tensor) -> Tensor:
 
 def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None) -> Tensor:
     """One call of the network: (B, C, h, w) at ``timestep`` (B,) -> its output, in the network's dtype."""
-    conv_in: Any = network.conv_in
-    dtype: torch.dtype = conv_in.weight.dtype
+    dtype = working_dtype(network)
     sample = torch.cat([x, inputs["concat"].to(x)], dim=1) if "concat" in inputs else x
     added = {"text_embeds": inputs["pooled"], "time_ids": inputs["time_ids"]} if "time_ids" in inputs else None
     output: Tensor = network(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.diffusion.parts import Part, Place
+from engine.diffusion.parts import Part, Place, working_dtype
 from engine.diffusion.text.bpe import END, ClipBpe
 from engine.diffusion.text.chunks import Row, empty, groups, rows
 from engine.diffusion.text.embeddings import FindEmbedding
@@ -80,6 +80,7 @@ class Tower:
             for j, token in enumerate(row):
                 if isinstance(token.id, Tensor):
                     vectors[i, j] = token.id.to(vectors)
+        vectors = vectors.to(working_dtype(network))
         depth = len(network.text_model.encoder.layers)
         with torch.no_grad():
             hidden, last = network(vectors, layer if -depth <= layer < 0 else -1)
