@@ -31,9 +31,8 @@ async def execute(
     job.emit(events.Started(job=job.id, nodes=tuple(graph.steps)))
     execution: Execution | None = None
     try:
-        prints = await asyncio.to_thread(
-            lambda: {id: print_of(step, job) for id, step in graph.steps.items() if step.spec.prints}
-        )
+        asked = [step for step in graph.steps.values() if step.spec.prints]
+        prints = await asyncio.to_thread(lambda: {step.id: print_of(step, job) for step in asked}) if asked else {}
         execution = Execution(graph, job, keys(graph.steps.values(), prints), specs, cache, lanes, relief)
         results = await execution.run()
     except (CancelledError, asyncio.CancelledError):
