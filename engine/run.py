@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from engine.events import Emit, Preview, Progress, ignore
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.diffusion.residency import Residency
     from engine.outputs import Saved
 
+T = TypeVar("T")
 PROGRESS_SECONDS = 0.1
 PREVIEW_SECONDS = 0.25
 
@@ -45,6 +46,20 @@ class Cancel:
             callback()
 
 
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """``make``, called at most once whatever the threads; later calls give the first one's result."""
+    lock = threading.Lock()
+    made: list[T] = []
+
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get
+
+
 def residency_of_its_own() -> Residency:
     """A residency for one job alone: what a command or a test uses that keeps no models between jobs."""
     from engine.diffusion.residency import Residency
@@ -68,7 +83,7 @@ class Job:
     cancel: Cancel = field(default_factory=Cancel)
     previews: bool = False
     journal: Path | None = None
-    residency: Callable[[], Any] = field(default_factory=lambda: cache(residency_of_its_own))
+    residency: Callable[[], Any] = field(default_factory=lambda: once(residency_of_its_own))
 
 
 @dataclass(slots=True)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from engine.cache import Cache
+    from engine.diffusion.residency import Residency
     from engine.folders import Folders
 
 PREFIX = "LOOM_"
@@ -130,6 +131,17 @@ class Settings:
 
             disk = Disk(where, int(self.cache_disk * GIGABYTE))
         return Cache(max_bytes=kept, max_entries=self.cache_lru or None, disk=disk)
+
+    def residency(self) -> Callable[[], Residency]:
+        """The holder of loaded networks, made at the first call, which is when torch is loaded; later calls give the same one."""
+        from engine.run import once
+
+        def make() -> Residency:
+            from engine.diffusion.residency import Residency
+
+            return Residency("cpu" if self.cpu else None)
+
+        return once(make)
 
 
 def read_settings(

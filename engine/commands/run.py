@@ -125,6 +125,7 @@ def execute_here(
         extra={} if settings.disable_metadata else prompt.extra,
         folders=folders,
         emit=ignore if quiet else Terminal(),
+        residency=settings.residency(),
     )
     try:
         with LocalExecutor(registry.specs, settings.cache()) as executor:

@@ -3,9 +3,7 @@
 import importlib.util
 import logging
 import sys
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from engine.folders import PROJECT
 from engine.server.options import MEGABYTE, Options
@@ -63,12 +61,7 @@ def engine_of(settings: Settings) -> Engine:
     registry = load(packs=settings.packs(), only=settings.pack_names())
     results = settings.cache(settings.folders().work("user") / "cache")
     executor = LocalExecutor(registry.specs, cache=results)
-
-    @cache
-    def residency() -> Any:
-        from engine.diffusion.residency import Residency
-
-        return Residency()
+    residency = settings.residency()
 
     def free(models: bool, all_results: bool) -> None:
         if models and "engine.diffusion.residency" in sys.modules:
