@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -65,6 +65,21 @@ class Part:
         if self.finish is not None:
             self.finish(module)
         return module.eval().requires_grad_(False)
+
+    def originals(self, weight: Callable[[str], Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """The file's tensors by name, in its shapes and types, made from the network's: ``weights`` backwards, one at a time.
+
+        ``weight`` gives a weight by its name in the network.
+        """
+        by_source: dict[str, list[Row]] = {}
+        for row in self.keymap:
+            by_source.setdefault(row.source, []).append(row)
+        for source, rows in by_source.items():
+            stored = self.stored[source]
+            rows.sort(key=lambda row: row.rows or (0, 0))
+            values = [weight(row.target) for row in rows]
+            values = [value.t() if row.transform == "transpose" else value for row, value in zip(rows, values, strict=True)]
+            yield source, torch.cat(values).reshape(stored.shape).to(stored.dtype)
 
     @property
     def nbytes(self) -> int:

@@ -98,6 +98,10 @@ class Family(Protocol):
         """Which joined text encoder it listens to: a name of ``engine.diffusion.text.stacks``."""
         ...
 
+    def flags(self) -> dict[str, Tensor]:
+        """Tensors to put beside the weights so that a file of them is recognised as this again."""
+        ...
+
     def condition(self, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, negative: bool = False) -> Inputs:
         """The inputs one conditioning entry ``[tensor, options]`` means for a latent like ``x`` (B, C, ...), on its device."""
         ...

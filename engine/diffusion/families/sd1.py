@@ -67,6 +67,9 @@ class SD1:
     def text(self) -> str:
         return "sd1"
 
+    def flags(self) -> dict[str, Tensor]:
+        return unet.velocity_flags(self.prediction)
+
     def condition(self, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, negative: bool = False) -> Inputs:
         return unet.conditioned(self.config, LATENT, tensor, options, x)
 

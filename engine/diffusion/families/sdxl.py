@@ -73,6 +73,15 @@ class SDXL:
     def text(self) -> str:
         return "sdxl"
 
+    def flags(self) -> dict[str, Tensor]:
+        if self.prediction.kind == "edm":
+            spread = torch.tensor([0.5 / value for value in self.latent.scale])
+            return {"edm_mean": torch.tensor(self.latent.shift), "edm_std": spread}
+        if self.prediction.kind == "edm_v":
+            ends = {"sigma_min": self.prediction.sigma_min, "sigma_max": self.prediction.sigma_max}
+            return {f"edm_vpred.{name}": torch.tensor(value) for name, value in ends.items()}
+        return unet.velocity_flags(self.prediction)
+
     def condition(self, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, negative: bool = False) -> Inputs:
         """Context, pooled text and the picture's size, crop and wished size in pixels, by default those of ``x``."""
         assert self.config.vector is not None
@@ -123,7 +132,10 @@ def _prediction(loose: Tensors, metadata: Mapping[str, str]) -> Prediction:
     if "edm_vpred.sigma_max" in loose:
         low = loose.get("edm_vpred.sigma_min")
         return Prediction(
-            "edm_v", sigma_data=1.0, sigma_min=0.002 if low is None else float(low), sigma_max=float(loose["edm_vpred.sigma_max"])
+            "edm_v",
+            sigma_data=1.0,
+            sigma_min=0.002 if low is None else round(float(low), 6),
+            sigma_max=float(loose["edm_vpred.sigma_max"]),
         )
     if "v_pred" in loose or metadata.get("modelspec.prediction_type") == "v":
         return Prediction("v", zero_terminal_snr="ztsnr" in loose)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import networks
-from engine.diffusion.families.family import Inputs, Residuals, repeat_to
+from engine.diffusion.families.family import Inputs, Prediction, Residuals, repeat_to
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import KeyMap, Row, Tensors, working_dtype
 
@@ -232,6 +232,12 @@ def rename(names: Iterable[str], table: Mapping[str, str]) -> KeyMap:
         if end > 0:
             rows.append(Row(table[name[:end]] + name[end:], name))
     return tuple(rows)
+
+
+def velocity_flags(prediction: Prediction) -> dict[str, Tensor]:
+    """The empty tensors that say of a file that it predicts velocity, and with which schedule."""
+    names = {"v_pred": prediction.kind == "v", "ztsnr": prediction.zero_terminal_snr}
+    return {name: torch.zeros(0) for name, there in names.items() if there}
 
 
 def conditioned(

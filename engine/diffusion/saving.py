@@ -1,0 +1,106 @@
+"""Models to files: in the layout they came in, patches worked in, one tensor in memory at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.diffusion.clip import Clip
+from engine.diffusion.containers.safetensors import DTYPES
+from engine.diffusion.model import Model
+from engine.diffusion.parts import Part
+from engine.diffusion.patches import Patch, patched, touching
+from engine.diffusion.text.stacks import STACKS
+from engine.diffusion.vae import Vae
+
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part, the patches to work into it, and the prefix its tensors get."""
+
+    prefix: str
+    part: Part
+    patches: tuple[Patch, ...] = ()
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of every tensor, patched, in the stored type."""
+        weights = self.part.weights()
+        for name, tensor in self.part.originals(lambda target: self._patched(weights[target], target)):
+            yield self.prefix + name, tensor
+
+    def _patched(self, weight: Tensor, target: str) -> Tensor:
+        patches = touching([patch for patch in self.patches if patch.adapter.role == self.part.role], target)
+        return patched(weight, patches, target) if patches else weight
+
+
+def pieces(model: Model | None = None, clip: Clip | None = None, vae: Vae | None = None) -> list[Piece]:
+    """What a checkpoint of these holds, under the prefixes their authors use."""
+    found = [] if model is None else [Piece("model.diffusion_model.", model.part, model.patches)]
+    if clip is not None:
+        stack = next(slots for slots in STACKS.values() if [s.name for s in slots] == [t.name for t in clip.towers])
+        found += [Piece(slot.prefixes[0], tower.part, clip.patches) for slot, tower in zip(stack, clip.towers, strict=True)]
+    if vae is not None:
+        found.append(Piece("first_stage_model.", vae.part))
+    return found
+
+
+def write(
+    path: Path, what: list[Piece], flags: Mapping[str, Tensor] | None = None, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file, whole or not at all."""
+    flags = flags or {}
+    header = _header(what, flags, metadata or {})
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(len(header).to_bytes(8, "little"))
+            file.write(header)
+            for piece in what:
+                for _, tensor in piece.tensors():
+                    file.write(_bytes(tensor))
+            for tensor in flags.values():
+                file.write(_bytes(tensor))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_checkpoint(
+    path: Path, model: Model, clip: Clip | None = None, vae: Vae | None = None, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a checkpoint that loads as what it was made of."""
+    write(path, pieces(model, clip, vae), model.family.flags(), metadata)
+
+
+def _header(what: list[Piece], flags: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The JSON header, padded so that the data is aligned; tensors in the order ``write`` writes them."""
+    stored: dict[str, Tensor] = {}
+    for piece in what:
+        sources = dict.fromkeys(row.source for row in piece.part.keymap)
+        stored |= {piece.prefix + name: piece.part.stored[name] for name in sources}
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt", **metadata}}
+    end = 0
+    for name, tensor in {**stored, **flags}.items():
+        start, end = end, end + math.prod(tensor.shape) * tensor.dtype.itemsize
+        entries[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """A tensor's bytes as they lie in memory."""
+    octets = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    data: memoryview = octets.numpy().data
+    return data
