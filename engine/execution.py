@@ -57,6 +57,7 @@ class Execution:
     ) -> None:  # fmt: skip
         self.graph, self.job, self.specs, self.cache, self.lanes, self.relief = graph, job, specs, cache, lanes, relief
         self.pull = Pull(graph.steps, keys, self.lookup)
+        job.steps = self.pull.steps
         self.lock = threading.RLock()
         self.loop = asyncio.get_running_loop()
         self.over = asyncio.Event()
