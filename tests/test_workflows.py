@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,16 +13,18 @@ import pytest
 from PIL import Image as PILImage
 
 from engine.cache import Cache
+from engine.commands.run import read_workflow
 from engine.executors.local import LocalExecutor
 from engine.folders import Folders
 from engine.graph import build
-from engine.prompt import Prompt, read
+from engine.prompt import Prompt
 from engine.registry import load
 from engine.run import Job
+from engine.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
+HELLO = PROJECT / "workflows" / "hello.json"
 SHIPPED = sorted((PROJECT / "workflows").glob("*.json"))
-LIMIT = 50_000_000
 
 
 class Studio:
@@ -30,13 +33,18 @@ class Studio:
     def __init__(self, output: Path) -> None:
         from engine.diffusion.residency import Residency
 
-        self.specs = load().specs
+        self.registry = load()
+        self.specs = self.registry.specs
         self.folders = Folders(output=output, temp=output / "temp")
         self.executor = LocalExecutor(self.specs, Cache(500_000_000))
         self.residency = functools.cache(Residency)
 
-    def draw(self, prompt: Prompt) -> list[Path]:
-        job = Job(id=f"test-{id(prompt)}", prompt=prompt.raw, folders=self.folders, residency=self.residency)
+    def read(self, path: Path) -> Prompt:
+        return read_workflow(path, Settings(), self.registry, self.folders)
+
+    def draw(self, path: Path) -> list[Path]:
+        prompt = self.read(path)
+        job = Job(id=uuid.uuid4().hex, prompt=prompt.raw, extra=prompt.extra, folders=self.folders, residency=self.residency)
         results = self.executor.run_sync(build(prompt, self.specs, self.folders), job)
         shown = [image for ui in results.ui.values() for image in ui.get("images", [])]
         return [self.folders.work(image["type"]) / image["subfolder"] / image["filename"] for image in shown]
@@ -55,7 +63,7 @@ def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_workflow_draws_a_picture(path: Path, studio: Studio) -> None:
-    pictures = studio.draw(read(path, LIMIT))
+    pictures = studio.draw(path)
     assert pictures, "it saves nothing"
     for picture in pictures:
         drawn = pixels(picture)
@@ -66,13 +74,13 @@ def test_a_shipped_workflow_draws_a_picture(path: Path, studio: Studio) -> None:
 
 def test_hello_shows_its_background(studio: Studio) -> None:
     """The prompt says "on a blue background": the corners are blue."""
-    corners = pixels(studio.draw(read(PROJECT / "workflows" / "hello.json", LIMIT))[0])[[4, 4, -5, -5], [4, -5, 4, -5]].astype(int)
+    corners = pixels(studio.draw(HELLO)[0])[[4, 4, -5, -5], [4, -5, 4, -5]].astype(int)
     assert (corners[:, 2] > corners[:, 0] + 30).all() and (corners[:, 2] > corners[:, 1] + 10).all()
 
 
 def test_a_picture_draws_itself_again(studio: Studio) -> None:
     """hello.json -> PNG -> the prompt inside it -> PNG: equal pixels, equal prompt."""
-    first = studio.draw(read(PROJECT / "workflows" / "hello.json", LIMIT))[0]
-    again = studio.draw(read(first, LIMIT))[0]
+    first = studio.draw(HELLO)[0]
+    again = studio.draw(first)[0]
     assert np.array_equal(pixels(first), pixels(again))
     assert json.loads(PILImage.open(again).info["prompt"]) == json.loads(PILImage.open(first).info["prompt"])
