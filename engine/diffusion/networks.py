@@ -32,7 +32,7 @@ EAGER = ("unets", "transformers", "autoencoders", "controlnets")
 HIDDEN = ("transformers", "scipy", "peft", "accelerate")
 """Packages diffusers imports if it finds them, for what no network computes with."""
 
-PARTIAL = ("diffusers.hooks", "diffusers.loaders", "diffusers.quantizers", "diffusers.schedulers")
+PARTIAL = ("diffusers.loaders", "diffusers.quantizers", "diffusers.schedulers")
 """Packages that come out incomplete when those are hidden, and are forgotten again."""
 
 _lock = threading.Lock()
@@ -79,7 +79,7 @@ def short_imports() -> Iterator[None]:
     """Inside, modules of diffusers are imported without the rest of diffusers, transformers and torch's compiler.
 
     Afterwards all is as it was: whoever imports those packages later gets them whole. Nothing is patched in what
-    stays, but that blocks are not marked for the compiler unless ``torch._dynamo`` was imported before.
+    stays, but that nothing is marked for the compiler unless ``torch._dynamo`` was imported before.
     """
     before = set(sys.modules)
     with _standing_in({"torch._dynamo": _no_compiler()}):

@@ -14,7 +14,8 @@ import torch
 from pathlib import Path
 from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.sampling import ksampler
-loaded = load_checkpoint(Path("models/checkpoints/loom-demo.safetensors"))
+from engine.diffusion.residency import Residency
+loaded = load_checkpoint(Path("models/checkpoints/loom-demo.safetensors"), Residency("cpu"))
 positive, negative = loaded.clip.encode_many(["a (cat:1.2)", ""])
 latent = ksampler(loaded.model, positive, negative, {"samples": torch.zeros(1, 4, 8, 8)}, seed=1, steps=2, cfg=4.0,
                   sampler_name="euler", scheduler="normal")
