@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, RootModel
 from engine.jobs.account import SESSION_MS, Account, AccountError
 from engine.server.access import Role, user_of
 from engine.server.bodies import Answer, Body, json_answer, read_body
-from engine.server.gate import COOKIE, token_of
+from engine.server.gate import COOKIE
 from engine.server.refusal import Refusal, refuse
 from engine.server.site import Site, site_of
 
@@ -121,7 +121,7 @@ async def login(request: web.Request) -> web.Response:
 
 async def logout(request: web.Request) -> web.Response:
     """End the session."""
-    if (token := token_of(request)) is not None:
+    if (token := request.cookies.get(COOKIE)) is not None:
         await asyncio.to_thread(site_of(request).accounts.revoke, token)
     response = web.Response(status=204)
     response.del_cookie(COOKIE, path="/")
