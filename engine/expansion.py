@@ -56,7 +56,7 @@ def expansion(
     children: dict[str, Step] = {}
     for id, node in expand.nodes.items():
         name, type_name = names[id], str(node.get("class_type"))
-        if name in steps:
+        if name in steps and steps[name].parent != parent.id:
             raise ValueError(f"it expands to a node {name!r}, which exists")
         if type_name not in specs:
             raise ValueError(f"it expands to a node of type {type_name!r}, which is unknown")

@@ -14,7 +14,10 @@ SEEDS = ("seed", "noise_seed")
 
 
 def override(prompt: Prompt, settings: Sequence[str] = (), *, seed: int | None = None, batch: int | None = None) -> Prompt:
-    """The prompt with inputs replaced, each setting being ``NODE.INPUT=VALUE`` with a node's id or title."""
+    """The prompt with inputs replaced, each setting being ``NODE.INPUT=VALUE`` with a node's id or title.
+
+    A changed prompt no longer is what its ``workflow`` shows, so that is left out of what is made from it.
+    """
     raw: dict[str, Any] = copy.deepcopy({id: prompt.raw[id] for id in prompt.nodes})
     problems: list[Problem] = []
     for setting in settings:
@@ -43,7 +46,8 @@ def override(prompt: Prompt, settings: Sequence[str] = (), *, seed: int | None =
                 raw[id]["inputs"][widget] = seed
             if batch is not None and widget == "batch_size":
                 raw[id]["inputs"][widget] = batch
-    return parse(raw, prompt.extra)
+    extra = prompt.extra if raw == prompt.raw else {key: value for key, value in prompt.extra.items() if key != "workflow"}
+    return parse(raw, extra)
 
 
 def _nodes_called(prompt: Prompt, name: str) -> list[str]:

@@ -77,6 +77,12 @@ def test_seed_and_batch_change_every_one_that_is_no_link() -> None:
     assert PROMPT["3"]["inputs"]["seed"] == 1
 
 
+def test_a_changed_prompt_no_longer_claims_its_workflow() -> None:
+    prompt = parse(PROMPT, {"workflow": {"nodes": []}, "other": 1})
+    assert override(prompt).extra == prompt.extra
+    assert override(prompt, seed=2).extra == {"other": 1}
+
+
 def test_all_wrong_settings_are_told_at_once() -> None:
     with pytest.raises(GraphError) as caught:
         override(parse(PROMPT), ["9.a=1", "b", "1.valu=3"])

@@ -136,6 +136,19 @@ def expanding(nodes: dict[str, Any], *results: Any) -> NodeSpec:
     return replace(SPECS["Number"], type="Bad", call=lambda inputs, run: Expand(nodes, results))
 
 
+def test_a_node_can_look_at_all_steps_there_are(loom: Loom) -> None:
+    seen: list[set[str]] = []
+
+    def look(inputs: Mapping[str, Any], run: Any) -> tuple[Any, ...]:
+        seen.append(set(run.job.steps))
+        return (inputs["value"],)
+
+    loom.specs = {**SPECS, "Look": replace(SPECS["Same"], type="Look", call=look)}
+    loom.executor.specs = loom.specs
+    loom.run({"1": n("Countdown", n=1), "2": n("Look", value=("1", 0)), "3": n("Show", value=("2", 0))})
+    assert seen == [{"1", "2", "3", "1.0.1", "1.0.2"}]
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
