@@ -34,7 +34,8 @@
       await frame();
       return times;
     },
-    async open(json) {
+    async open(text) {
+      const json = JSON.parse(text);
       const start = performance.now();
       window.bench.open(json);
       await frame();
