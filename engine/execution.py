@@ -58,7 +58,6 @@ class Execution:
         self.graph, self.job, self.specs, self.cache, self.lanes, self.relief = graph, job, specs, cache, lanes, relief
         self.pull = Pull(graph.steps, keys, self.lookup)
         job.steps = self.pull.steps
-        job.steps = self.pull.steps
         self.lock = threading.RLock()
         self.loop = asyncio.get_running_loop()
         self.over = asyncio.Event()

@@ -72,7 +72,6 @@ class Job:
     """What all steps of one execution share. ``prompt`` is API JSON as submitted; ``extra`` is ComfyUI's extra_pnginfo.
 
     ``residency`` gives the holder of loaded networks; a server passes the same one to all jobs, made at the first call.
-    ``steps`` are all there are by now, those of expansions included: the execution fills it in.
     ``journal`` is a folder for what sampling has computed so far, so that a killed job goes on where it was.
     ``steps`` are the steps there are by now, those of expansions too: what foreign nodes that rewrite graphs look at.
     """
@@ -85,7 +84,6 @@ class Job:
     cancel: Cancel = field(default_factory=Cancel)
     previews: bool = False
     journal: Path | None = None
-    steps: Mapping[str, Any] = field(default_factory=dict)
     steps: Mapping[str, Any] = field(default_factory=dict)
     residency: Callable[[], Any] = field(default_factory=lambda: once(residency_of_its_own))
 
