@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 from engine import events
 from engine.cache import Cache
-from engine.execution import Execution, Lanes, Relief, Results
+from engine.execution import Execution, Results
 from engine.failure import NodeError
 from engine.graph import Graph
 from engine.keys import keys
+from engine.lanes import Lanes, Relief
 from engine.prints import print_of
 from engine.run import CancelledError, Job
 from engine.spec import NodeSpec

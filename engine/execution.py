@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from engine import events
 from engine.cache import Cache, Result
@@ -16,27 +16,13 @@ from engine.expansion import expansion
 from engine.failure import NodeError, is_out_of_memory
 from engine.graph import Graph, Step, settle
 from engine.keys import Key
+from engine.lanes import Lanes, Relief
 from engine.node import Lazy
+from engine.outputs import shown_files
 from engine.prints import print_of
 from engine.pull import LOOP, Pull
 from engine.run import CancelledError, Job
 from engine.spec import Expand, Link, NodeSpec
-
-
-class Lanes(Protocol):
-    """Threads that steps run on, shared by all jobs."""
-
-    def width(self, lane: str) -> int:
-        """How many steps may run at once on ``lane``."""
-        ...
-
-    def start(self, lane: str, work: Callable[[], None]) -> None:
-        """Do ``work`` on one of the lane's threads as soon as one is free."""
-        ...
-
-
-Relief = Callable[[Job], list[str]]
-"""Frees memory when a node ran out of it; says what it did, nothing if there was nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +60,8 @@ class Execution:
         """From the first want to the last result."""
         keys, steps = self.pull.keys, self.graph.steps
         for id in steps:
-            if steps[id].spec.output_node and not self.is_shown_still(self.cache.get(keys[id])):
+            shown = self.cache.get(keys[id]) if steps[id].spec.output_node else None
+            if shown is not None and not all(path.exists() for path in shown_files(shown.ui, self.job.folders)):
                 self.cache.forget(keys[id])
         self.job.emit(events.Cached(job=self.job.id, nodes=tuple(id for id in steps if keys[id] in self.cache)))
         self.job.cancel.then(lambda: self.stop(CancelledError()))
@@ -315,13 +302,3 @@ class Execution:
 
     def who(self, step: Step) -> dict[str, Any]:
         return {"job": self.job.id, "node": step.id, "display": step.display, "parent": step.parent}
-
-    def is_shown_still(self, result: Result | None) -> bool:
-        """Whether the files that a cached result shows are on disk."""
-        for items in (result.ui or {}).values() if result else ():
-            for item in items if isinstance(items, list | tuple) else ():
-                if isinstance(item, dict) and {"filename", "subfolder", "type"} <= item.keys():
-                    folder = self.job.folders.work(item["type"])
-                    if not (folder / item["subfolder"] / item["filename"]).exists():
-                        return False
-        return True

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.folders import Folders, inside
+from engine.folders import WORK_FOLDERS, Folders, inside
 
 CLAIMS = ".claims"
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
@@ -78,6 +78,14 @@ def settle(job: str, folders: Folders) -> None:
         shutil.rmtree(folders.work(kind) / CLAIMS / _safe(job), ignore_errors=True)
         with contextlib.suppress(OSError):
             (folders.work(kind) / CLAIMS).rmdir()
+
+
+def shown_files(ui: Mapping[str, Any] | None, folders: Folders) -> list[Path]:
+    """The files among what a node shows."""
+    items = [item for value in (ui or {}).values() if isinstance(value, list | tuple) for item in value]
+    files = [item for item in items if isinstance(item, dict) and {"filename", "subfolder", "type"} <= item.keys()]
+    known = [item for item in files if item["type"] in WORK_FOLDERS]
+    return [folders.work(item["type"]) / str(item["subfolder"]) / str(item["filename"]) for item in known]
 
 
 def expand_prefix(

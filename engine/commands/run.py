@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from engine.execute import NodeError
+    from engine.outputs import shown_files
     from engine.problems import GraphError
     from engine.run import CancelledError
 
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     except CancelledError:
         print("cancelled", file=sys.stderr)
         return 130
-    paths = saved_paths(results.ui, folders)
+    paths = [path for shown in results.ui.values() for path in shown_files(shown, folders)]
     if arguments.json:
         print(json.dumps({"outputs": results.ui, "paths": [str(path) for path in paths]}, default=str))
     else:
@@ -149,13 +150,6 @@ def say_failure(error: NodeError, as_json: bool) -> int:
     else:
         print(error, file=sys.stderr)
     return 1
-
-
-def saved_paths(ui: Mapping[str, Mapping[str, Any]], folders: Folders) -> list[Path]:
-    """The files among what the nodes show."""
-    items = [item for shown in ui.values() for value in shown.values() if isinstance(value, list) for item in value]
-    files = [item for item in items if isinstance(item, dict) and {"filename", "subfolder", "type"} <= item.keys()]
-    return [folders.work(item["type"]) / item["subfolder"] / item["filename"] for item in files]
 
 
 def shown_texts(ui: Mapping[str, Mapping[str, Any]]) -> list[str]:

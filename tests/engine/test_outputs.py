@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import json
@@ -187,3 +188,20 @@ def test_a_truncated_picture_tells_what_it_can(tmp_path: Path, cut: int) -> None
     Image.new("RGB", (4, 4)).save(whole, "PNG", pnginfo=png_info(PROMPT))
     (tmp_path / "x.png").write_bytes(whole.getvalue()[:cut])
     assert read_metadata(tmp_path / "x.png") in ({}, {"prompt": PROMPT})
+
+
+def test_a_result_whose_file_was_deleted_is_made_again(tmp_path: Path) -> None:
+    from .toys import SPECS, Loom, n
+
+    def save(inputs: Any, run: Run) -> tuple[Any, ...]:
+        run.emit_ui(images=[run.save(b"x", "png").ui()])
+        return ()
+
+    specs = {**SPECS, "Save": dataclasses.replace(SPECS["Show"], type="Save", call=save)}
+    loom = Loom(specs, folders=Folders(base=tmp_path))
+    prompt = {"1": n("Save", value=1)}
+    shown = loom.run(prompt).ui["1"]["images"][0]
+    assert loom.run(prompt).ran == ()
+    settle("local", loom.folders)
+    (tmp_path / "output" / shown["filename"]).unlink()
+    assert loom.run(prompt).ran == ("1",)
