@@ -101,6 +101,9 @@ export class Api {
   /** @param {string} dir @returns {Promise<{path: string, size: number, modified: number}[]>} */
   async userFiles(dir) {
     try {
+      const top = await this.json('/v2/userdata?path=');
+      const [first] = dir.split('/');
+      if (Array.isArray(top) && !top.some((entry) => entry.name === first)) return [];
       return (await this.json(`/userdata?dir=${encodeURIComponent(dir)}&recurse=true&split=false&full_info=true`)) ?? [];
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return [];

@@ -7,6 +7,7 @@ export const FOLDER = 'workflows';
 const VERSIONS = `${FOLDER}/.versions`;
 const KEPT = 5;
 
+/** @typedef {{pack: string, name: string, thumbnail: boolean}} Template pack '' = shipped */
 /** @typedef {{path: string, name: string, modified: number, size: number}} Saved path without the folder */
 
 export class Files {
@@ -14,7 +15,7 @@ export class Files {
   constructor(api) {
     this.api = api;
     /** @type {import('../vendor/preact.js').Signal<Saved[]>} */ this.saved = signal([]);
-    /** @type {import('../vendor/preact.js').Signal<{pack: string, name: string}[]>} */ this.templates = signal([]);
+    /** @type {import('../vendor/preact.js').Signal<Template[]>} */ this.templates = signal([]);
   }
 
   async refresh() {
@@ -26,23 +27,29 @@ export class Files {
       .sort((a, b) => b.modified - a.modified);
   }
 
+  /** Those the program ships, then those of packs. */
   async refreshTemplates() {
-    try {
-      const packs = await this.api.json('/workflow_templates');
-      this.templates.value = Object.entries(packs ?? {}).flatMap(([pack, names]) => /** @type {string[]} */ (names).map((name) => ({ pack, name })));
-    } catch {
-      this.templates.value = [];
-    }
+    const [own, packs] = await Promise.all([this.api.json('/workflows').catch(() => null), this.api.json('/workflow_templates').catch(() => null)]);
+    const shipped = (own?.workflows ?? []).filter((/** @type {any} */ one) => one.source === 'shipped').map((/** @type {any} */ { name, thumbnail }) => ({ pack: '', name, thumbnail: Boolean(thumbnail) }));
+    const others = Object.entries(packs ?? {}).flatMap(([pack, names]) => /** @type {string[]} */ (names).map((name) => ({ pack, name, thumbnail: true })));
+    this.templates.value = [...shipped, ...others];
+  }
+
+  /** The address of a template's picture. @param {Template} template */
+  thumbnail({ pack, name }) {
+    return pack ? `api/workflow_templates/${encodeURIComponent(pack)}/${encodeURIComponent(name)}.jpg` : `api/workflows/${encodeURIComponent(name)}/thumbnail`;
+  }
+
+  /** @param {Template} template @returns {Promise<any>} */
+  async template({ pack, name }) {
+    if (pack) return this.api.json(`/workflow_templates/${encodeURIComponent(pack)}/${encodeURIComponent(name)}.json`);
+    const told = await this.api.json(`/workflows/${encodeURIComponent(name)}`);
+    return told.workflow ?? told.prompt;
   }
 
   /** @param {string} path @returns {Promise<any>} */
   async read(path) {
     return JSON.parse(await this.api.readUserFile(`${FOLDER}/${path}`));
-  }
-
-  /** @param {string} pack @param {string} name @returns {Promise<any>} */
-  template(pack, name) {
-    return this.api.json(`/workflow_templates/${encodeURIComponent(pack)}/${encodeURIComponent(name)}.json`);
   }
 
   /** Writes a workflow; what was there before becomes a version. @param {string} path @param {any} data */

@@ -42,7 +42,10 @@ export class Jobs {
       const doc = this.docOf(data.prompt_id);
       if (doc) fn(doc, data);
     });
-    socket.on('open', () => this.refresh());
+    socket.on('open', () => {
+      void this.refresh();
+      this.app.api.json('/queue/state').then((/** @type {any} */ state) => (this.paused.value = Boolean(state?.paused)), () => {});
+    });
     socket.on('status', ({ status }) => {
       this.remaining.value = status?.exec_info?.queue_remaining ?? 0;
       this.refreshSoon();
@@ -171,6 +174,18 @@ export class Jobs {
         for (const [path, output] of Object.entries(last.outputs)) if (JSON.stringify(doc.run.output(path)) !== JSON.stringify(output)) doc.run.shown(path, output);
       }
     }
+  }
+
+  /** Starts no more jobs, or starts them again. @param {boolean} paused */
+  async pause(paused) {
+    const answer = await this.app.api.send(`/queue/${paused ? 'pause' : 'resume'}`, {});
+    this.paused.value = Boolean(answer?.paused);
+  }
+
+  /** Moves a waiting job: 'front', 'back', or 'before' or 'after' another. @param {string} id @param {string} place @param {string} [other] */
+  async move(id, place, other) {
+    await this.app.api.send(`/jobs/${encodeURIComponent(id)}/move`, { place, ...(other ? { other } : {}) });
+    await this.refresh();
   }
 
   /** @param {string[]} ids of waiting jobs */

@@ -32,10 +32,10 @@ export function Modal({ app, title, done, children, class: extra = '', bare = fa
   const ref = useRef(/** @type {any} */ (null));
   useEffect(() => {
     ref.current?.showModal();
-    ref.current?.querySelector('[autofocus]')?.focus();
+    (ref.current?.querySelector('[autofocus]') ?? ref.current)?.focus();
     return () => app.canvas?.focus();
   }, []);
-  return html`<dialog ref=${ref} class=${`modal ${extra}`} aria-label=${title} onCancel=${(/** @type {any} */ event) => { event.preventDefault(); done(); }} onClick=${(/** @type {any} */ event) => event.target === ref.current && done()}>
+  return html`<dialog ref=${ref} tabindex="-1" class=${`modal ${extra}`} aria-label=${title} onCancel=${(/** @type {any} */ event) => { event.preventDefault(); done(); }} onClick=${(/** @type {any} */ event) => event.target === ref.current && done()}>
     <div class="modal-frame">
       ${bare ? null : html`<header class="modal-head"><h2>${title}</h2><${IconButton} icon="x" label=${app.t('close')} onClick=${() => done()} /></header>`}
       ${children}

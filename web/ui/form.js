@@ -20,8 +20,11 @@ function entriesOf(doc) {
     return node && widget ? [{ node, widget }] : [];
   };
   if (chosen) return chosen.flatMap((/** @type {any} */ [id, name]) => find(id, name));
-  return [...root.nodes.values()].sort((a, b) => a.pos[0] - b.pos[0] || a.pos[1] - b.pos[1]).flatMap((node) =>
+  /** @param {Entry} entry what people change most comes first */
+  const rank = ({ widget }) => (widget.kind === 'text' ? 0 : widget.options.image ? 1 : widget.options.seed ? 3 : 2);
+  const likely = [...root.nodes.values()].sort((a, b) => a.pos[0] - b.pos[0] || a.pos[1] - b.pos[1]).flatMap((node) =>
     node.def?.virtual ? [] : node.widgets.filter((/** @type {any} */ widget) => (widget.kind === 'text' && widget.options.multiline) || widget.options.seed || widget.options.image || ['width', 'height', 'steps'].includes(widget.name)).map((/** @type {any} */ widget) => ({ node, widget })));
+  return likely.sort((a, b) => rank(a) - rank(b));
 }
 
 /** @param {{app: any}} props */

@@ -44,7 +44,7 @@ export function NodeCard({ app, def }) {
       ${values.slice(0, 7).map((widget) => html`<div class="mini-value"><span>${widget.label}</span><b>${short(widget.options.default)}</b></div>`)}
       ${values.length > 7 ? html`<div class="mini-more">+${values.length - 7}</div>` : null}
     </div>
-    ${def.description ? html`<p class="node-card-text">${def.description.split('\n\n').slice(0, 3).map((part) => html`<span>${part}</span>`)}</p>` : null}
+    ${def.description ? html`<p class="node-card-text">${def.description.split('\n\n').slice(0, 3).map((part) => html`<span>${prose(part)}</span>`)}</p>` : null}
     <p class="node-card-type">${def.type}${def.module && !['nodes', 'editor', 'subgraph'].includes(def.module) ? ` · ${def.module}` : ''}</p>
   </div>`;
 }
@@ -53,4 +53,9 @@ export function NodeCard({ app, def }) {
 function short(value) {
   const text = value === undefined || value === null ? '' : String(value);
   return text.length > 18 ? `${text.slice(0, 17)}…` : text;
+}
+
+/** A docstring's paragraph, its ``code`` as code. @param {string} text */
+function prose(text) {
+  return text.replace(/\s+/g, ' ').split(/``([^`]+)``|`([^`]+)`/).map((part, i) => (i % 3 ? (part ? html`<code>${part}</code>` : null) : part));
 }

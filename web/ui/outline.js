@@ -79,7 +79,7 @@ function List({ app, doc, nodes }) {
   return html`<div class="outline-list" role="listbox" tabindex="0" aria-label=${t('panel.outline')} aria-activedescendant=${at >= 0 ? `outline-${selected}` : undefined} ref=${ref} onKeyDown=${keydown} onScroll=${(/** @type {any} */ event) => setTop(event.currentTarget.scrollTop)}>
     <div style=${{ height: `${nodes.length * ROW}px`, position: 'relative' }} role="presentation">
       ${nodes.slice(first, last).map((node, i) => html`<div key=${node.id} id=${`outline-${node.id}`} role="option" aria-selected=${doc.selection.nodes.has(node.id)} aria-setsize=${nodes.length} aria-posinset=${first + i + 1} class=${`outline-row mode-${node.mode}`} style=${{ top: `${(first + i) * ROW}px` }} onClick=${() => go(first + i)} onDblClick=${() => doc.enter(node.id)}>
-        <i class=${`state ${doc.run.stateOf(doc, node.id).state}`}></i><span>${node.label}</span><em>#${node.id}</em>
+        <i class="state" data-state=${doc.run.stateOf(doc, node.id).state}></i><span>${node.label}</span><em>#${node.id}</em>
       </div>`)}
     </div>
   </div>`;

@@ -14,6 +14,7 @@ export function Queue({ app, title }) {
   const past = jobs.past.value;
   const waiting = queue.filter((/** @type {Job} */ job) => job.state === 'pending');
   return html`<${PanelHead} app=${app} title=${title}>
+      <${IconButton} icon=${jobs.paused.value ? 'play' : 'pause'} label=${t(jobs.paused.value ? 'queue.resume' : 'queue.pause')} pressed=${jobs.paused.value} onClick=${() => jobs.pause(!jobs.paused.value).catch((/** @type {Error} */ error) => app.ui.toast(error.message, { kind: 'error' }))} />
       <${IconButton} icon="refresh-cw" label=${t('refresh')} onClick=${() => jobs.refresh()} />
       <${IconButton} icon="ellipsis" label=${t('more')} onClick=${(/** @type {any} */ event) => {
         const box = event.currentTarget.getBoundingClientRect();
@@ -24,6 +25,7 @@ export function Queue({ app, title }) {
       }} />
     <//>
     <div class="panel-body">
+      ${jobs.paused.value ? html`<p class="notice">${t('queue.paused')}</p>` : null}
       ${queue.length ? html`<ul class="jobs">${queue.map((/** @type {Job} */ job) => html`<${Live} key=${job.id} app=${app} job=${job} />`)}</ul>` : null}
       ${past.length ? html`<h3 class="section">${t('queue.past')}</h3><ul class="jobs">${past.slice(0, 60).map((/** @type {Job} */ job) => html`<${Ended} key=${job.id} app=${app} job=${job} />`)}</ul>` : null}
       ${queue.length || past.length ? null : html`<p class="none">${t('queue.empty')}</p>`}
@@ -54,24 +56,21 @@ function Live({ app, job }) {
   const doc = jobDoc(app, job);
   const progress = running && doc?.run.prompt.value === job.id ? doc.run.progress.value : null;
   const part = progress?.total ? (progress.done + (progress.max ? progress.value / progress.max : 0)) / progress.total : 0;
-  return html`<li class=${`job ${job.state}`}>
+  const drop = (/** @type {any} */ event) => {
+    const id = event.dataTransfer.getData('application/x-latent-loom-job');
+    if (!id || id === job.id) return;
+    event.preventDefault();
+    app.jobs.move(id, running ? 'front' : 'before', running ? undefined : job.id).catch((/** @type {Error} */ error) => app.ui.toast(error.message, { kind: 'error' }));
+  };
+  return html`<li class=${`job ${job.state}`} draggable=${!running} onDragStart=${(/** @type {any} */ event) => event.dataTransfer.setData('application/x-latent-loom-job', job.id)} onDragOver=${(/** @type {any} */ event) => event.dataTransfer.types.includes('application/x-latent-loom-job') && event.preventDefault()} onDrop=${drop}>
     <div class="job-pic">${running ? html`<${Icon} name="loader" class="spin" />` : html`<${Icon} name="clock" />`}</div>
     <div class="job-text"><b>${nameOf(app, job)}</b><span>${running ? (progress?.label ? `${progress.label}${progress.max > 1 ? ` ${Math.round(progress.value)}/${progress.max}` : ''}` : t('queue.running')) : t('queue.waiting')}</span>
       ${running ? html`<div class="bar-line"><i style=${{ transform: `scaleX(${part})` }}></i></div>` : null}</div>
     <div class="job-acts">
-      ${running ? null : html`<${IconButton} icon="skip-forward" label=${t('queue.front')} onClick=${() => toFront(app, job)} />`}
+      ${running ? null : html`<${IconButton} icon="skip-forward" label=${t('queue.front')} onClick=${() => app.jobs.move(job.id, 'front').catch((/** @type {Error} */ error) => app.ui.toast(error.message, { kind: 'error' }))} />`}
       <${IconButton} icon=${running ? 'square' : 'x'} label=${t(running ? 'cmd.stop' : 'queue.cancel')} onClick=${() => (running ? app.api.interrupt(job.id) : app.jobs.cancel([job.id]))} />
     </div>
   </li>`;
-}
-
-/** Puts a waiting job first: sent again in front, then the old one is taken out. @param {any} app @param {Job} job */
-async function toFront(app, job) {
-  const id = crypto.randomUUID();
-  const owner = app.jobs.owners.get(job.id);
-  if (owner) app.jobs.owners.set(id, owner);
-  await app.api.prompt({ prompt: job.prompt, prompt_id: id, front: true, extra_data: { extra_pnginfo: { workflow: job.workflow } } });
-  await app.jobs.cancel([job.id]);
 }
 
 /** @param {{app: any, job: Job}} props */

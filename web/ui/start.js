@@ -85,8 +85,8 @@ export class App extends Emitter {
 
   /** What a first visitor sees. */
   async hello() {
-    const data = await fetch('hello.json').then((response) => (response.ok ? response.json() : null)).catch(() => null);
-    if (data && this.defs.types.size > 4) this.open(data, { name: this.t('doc.hello') });
+    const data = await this.files.template({ pack: '', name: 'hello', thumbnail: false }).catch(() => null);
+    if (data?.nodes && this.defs.types.size > 4) this.open({ ...data, id: crypto.randomUUID() }, { name: this.t('doc.hello') });
     else this.blank();
   }
 

@@ -30,25 +30,30 @@ export function Workflows({ app, title }) {
         <${IconButton} icon="ellipsis" label=${t('more')} onClick=${(/** @type {any} */ event) => { const box = event.currentTarget.getBoundingClientRect(); app.ui.menu(fileItems(app, file), [box.right - 180, box.bottom + 4]); }} />
       </div>`) : html`<p class="none">${t(query ? 'palette.none' : 'workflows.empty')}</p>`}
       ${templates.length ? html`<h3 class="section">${t('workflows.templates')}</h3><div class="templates">${templates.map((/** @type {any} */ one) => html`<button type="button" class="template" key=${`${one.pack}/${one.name}`} onClick=${() => openTemplate(app, one)}>
-        <${Thumb} pack=${one.pack} name=${one.name} /><b>${one.name.replaceAll(/[-_]/g, ' ')}</b>${templates.some((/** @type {any} */ other) => other.pack !== one.pack) ? html`<span>${one.pack}</span>` : null}
+        <${Thumb} url=${one.thumbnail ? files.thumbnail(one) : ''} /><b>${titleOf(one.name)}</b>${one.pack ? html`<span>${one.pack}</span>` : null}
       </button>`)}</div>` : null}
     </div>`;
 }
 
-/** @param {{pack: string, name: string}} props */
-function Thumb({ pack, name }) {
-  const [shown, setShown] = useState(true);
-  const url = `api/workflow_templates/${encodeURIComponent(pack)}/${encodeURIComponent(name)}.jpg`;
+/** @param {string} name */
+function titleOf(name) {
+  const words = name.replaceAll(/[-_]/g, ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** @param {{url: string}} props */
+function Thumb({ url }) {
+  const [shown, setShown] = useState(Boolean(url));
   return html`<span class="template-pic">${shown ? html`<img src=${url} alt="" loading="lazy" onError=${() => setShown(false)} />` : html`<${Icon} name="workflow" size=${22} />`}</span>`;
 }
 
-/** @param {any} app @param {{pack: string, name: string}} one */
-async function openTemplate(app, { pack, name }) {
+/** @param {any} app @param {import('../store/files.js').Template} one */
+async function openTemplate(app, one) {
   try {
-    const data = await app.files.template(pack, name);
-    app.open({ ...data, ...(Array.isArray(data.nodes) ? { id: crypto.randomUUID() } : {}) }, { name: name.replaceAll(/[-_]/g, ' ') });
+    const data = await app.files.template(one);
+    app.open({ ...data, ...(Array.isArray(data.nodes) ? { id: crypto.randomUUID() } : {}) }, { name: titleOf(one.name) });
   } catch (error) {
-    app.ui.toast(app.t('open.failed', { name, why: error instanceof Error ? error.message : String(error) }), { kind: 'error' });
+    app.ui.toast(app.t('open.failed', { name: one.name, why: error instanceof Error ? error.message : String(error) }), { kind: 'error' });
   }
 }
 
