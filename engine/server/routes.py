@@ -112,6 +112,7 @@ ROUTES: list[Route] = [
     Route("GET", "/api/workflows", workflows.list_workflows, answer=workflows.WorkflowList),
     Route("POST", "/api/workflows/{name:.+}/run", workflows.run_workflow, Role.USER, body=workflows.RunBody,
           answer=workflows.RunAnswer, refusals=BAD | GONE),
+    Route("GET", "/api/workflows/{name:.+}/thumbnail", workflows.thumbnail, answer="image/webp", refusals=GONE),
     Route("GET", "/api/workflows/{name:.+}", workflows.get_workflow, answer=dict[str, object], refusals=GONE),
     Route("GET", "/openapi.json", openapi.openapi, answer=dict[str, object]),
     Route("GET", "/docs", static.docs, Role.ANYONE, answer="text/html", early=True, bare=True),

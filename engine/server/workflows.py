@@ -42,6 +42,7 @@ class RunAnswer(PromptAnswer):
 class WorkflowEntry(Answer):
     name: str
     source: str
+    thumbnail: bool
 
 
 class WorkflowList(Answer):
@@ -70,7 +71,19 @@ async def list_workflows(request: web.Request) -> web.Response:
     """The workflows that can be run by name."""
     site = site_of(request)
     found = await asyncio.to_thread(names, site, user_of(request).id)
-    return json_answer({"workflows": [{"name": name, "source": source} for name, (source, _) in found.items()]})
+    shown = [
+        {"name": name, "source": source, "thumbnail": path.with_suffix(".webp").is_file()}
+        for name, (source, path) in found.items()
+    ]
+    return json_answer({"workflows": shown})
+
+
+async def thumbnail(request: web.Request) -> web.StreamResponse:
+    """A workflow's picture: the WebP file beside it."""
+    path = find(site_of(request), user_of(request).id, request.match_info["name"]).with_suffix(".webp")
+    if not path.is_file():
+        raise refuse(404, "This workflow has no thumbnail.")
+    return web.FileResponse(path, headers={"Content-Type": "image/webp", "Cache-Control": "private, max-age=60"})
 
 
 async def loaded(request: web.Request) -> tuple[Engine, Written, dict[str, Any], dict[str, Input]]:

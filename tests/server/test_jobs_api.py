@@ -137,7 +137,10 @@ def test_a_saved_workflow_is_an_endpoint(server: Server) -> None:
         "3": {"class_type": "Show", "inputs": {"value": ["2", 0]}},
     }
     assert server.post("/userdata/workflows%2Fmine%2Fsum.json", json=prompt).status == 200
-    assert {"name": "mine/sum", "source": "user"} in server.get("/api/workflows").json["workflows"]
+    assert {"name": "mine/sum", "source": "user", "thumbnail": False} in server.get("/api/workflows").json["workflows"]
+    assert server.get("/api/workflows/mine/sum/thumbnail").status == 404
+    server.post("/userdata/workflows%2Fmine%2Fsum.webp", data=b"picture")
+    assert server.get("/api/workflows/mine/sum/thumbnail").body == b"picture"
     told = server.get("/api/workflows/mine/sum").json
     assert told["inputs"]["properties"]["how_many"]["type"] == "integer"
     assert told["inputs"]["properties"]["how_many"]["default"] == 1
