@@ -170,9 +170,7 @@ def test_porter_duff_over_opaque_is_pils_alpha_composite() -> None:
     s, d = noise(1, 8, 8, 3), noise(1, 8, 8, 3, seed=1)
     sa, da = noise(1, 8, 8, 1, seed=2), torch.ones(1, 8, 8, 1)
     ours, _ = composite.porter_duff(s, sa, d, da, "SRC_OVER")
-    pictures = [
-        PILImage.fromarray((torch.cat(pair, -1)[0] * 255).round().byte().numpy(), "RGBA") for pair in ((d, da), (s, sa))
-    ]
+    pictures = [PILImage.fromarray((torch.cat(pair, -1)[0] * 255).round().byte().numpy(), "RGBA") for pair in ((d, da), (s, sa))]
     theirs = np.asarray(PILImage.alpha_composite(*pictures), dtype=np.float32)[..., :3] / 255
     assert np.abs(ours[0].numpy() - theirs).max() < 3 / 255
 
