@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,7 +117,44 @@ def test_async_nodes_overlap(loom: Loom) -> None:
     shows = {f"s{i}": n("Show", value=(i, 0)) for i in range(10)}
     began = time.monotonic()
     assert loom.shown(sleepers | shows) == {f"s{i}": i for i in range(10)}
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 1.9
+
+
+def test_files_are_handled_beside_the_device(loom: Loom) -> None:
+    """save(1) on the I/O lane    count(3) -> count(4) on the device, meanwhile"""
+
+    def wait(inputs: Any, run: Any) -> tuple[Any, ...]:
+        time.sleep(0.4)
+        return (inputs["value"],)
+
+    same = SPECS["Same"]
+    loom.specs = {
+        **SPECS,
+        "Save": replace(same, type="Save", call=wait, lane="io"),
+        "Count": replace(same, type="Count", call=wait),
+    }
+    loom.executor.specs = loom.specs
+    prompt = {"1": n("Save", value=1), "2": n("Show", value=("1", 0)), "3": n("Count", value=1), "4": n("Count", value=("3", 0))}
+    loom.run({**prompt, "5": n("Show", value=("4", 0))})
+    told = [(event.kind, event.node) for event in loom.kinds("step_started", "step_finished")]
+    assert max(told.index(("step_started", id)) for id in "13") < min(told.index(("step_finished", id)) for id in "13")
+
+
+def test_the_device_runs_one_step_at_a_time(loom: Loom) -> None:
+    now, most = [0], [0]
+
+    def busy(inputs: Any, run: Any) -> tuple[Any, ...]:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        now[0] -= 1
+        return (1,)
+
+    loom.specs = {**SPECS, "Busy": replace(SPECS["Same"], type="Busy", call=busy)}
+    loom.executor.specs = loom.specs
+    prompt = {str(i): n("Busy", value=i) for i in range(8)}
+    loom.run(prompt | {f"s{i}": n("Show", value=(i, 0)) for i in range(8)})
+    assert most == [1]
 
 
 def test_a_chain_of_ten_thousand_needs_no_recursion(loom: Loom) -> None:
@@ -165,14 +203,14 @@ def test_cancelling_a_finished_run_does_nothing(loom: Loom) -> None:
     assert loom.events[-1].kind == "finished"
 
 
-def test_a_failing_item_stops_its_sleeping_siblings(loom: Loom) -> None:
-    """range(3) -> sleep for 1 / 0, 1 / 1 ... : the first fails, nobody waits for the rest"""
-    prompt = {"1": n("Range", n=3), "2": n("Sleep", value=1, seconds=("1", 0)), "3": n("Divide", a=1, b=0)}
+def test_a_failure_stops_what_sleeps_beside_it(loom: Loom) -> None:
+    """a division fails while others sleep: nobody waits for them"""
+    prompt = {"1": n("Range", n=60), "2": n("Sleep", value=1, seconds=("1", 0)), "3": n("Divide", a=1, b=0)}
     prompt |= {"4": n("Show", value=("2", 0)), "5": n("Show", value=("3", 0))}
     began = time.monotonic()
     with pytest.raises(NodeError):
         loom.run(prompt)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 20
 
 
 def test_a_cancelled_run_leaves_the_executor_fit(loom: Loom) -> None:
@@ -184,14 +222,20 @@ def test_a_cancelled_run_leaves_the_executor_fit(loom: Loom) -> None:
 
 
 def test_two_jobs_run_side_by_side(loom: Loom) -> None:
-    slow = {"1": n("Sleep", value=1, seconds=0.5), "2": n("Show", value=("1", 0))}
-    other = Loom(folders=loom.folders)
+    slow = {"1": n("Sleep", value=1, seconds=60), "2": n("Show", value=("1", 0))}
+    other, cancel = Loom(folders=loom.folders), Cancel()
     other.executor = loom.executor
-    thread = on_thread(lambda: loom.run(slow))
-    began = time.monotonic()
+
+    def wait() -> None:
+        with pytest.raises(CancelledError):
+            loom.run(slow, cancel)
+
+    thread = on_thread(wait)
     assert other.shown({"1": n("Number", value=3), "2": n("Show", value=("1", 0))}) == {"2": 3}
-    assert time.monotonic() - began < 0.4
-    thread.join()
+    assert not loom.kinds("finished")
+    cancel()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 class Thing:
@@ -200,8 +244,6 @@ class Thing:
 
 def test_a_result_is_freed_when_its_last_consumer_has_it(loom: Loom) -> None:
     """thing(1) -> use(2) -> wait(3) -> show(4): while 3 runs, 1 is gone"""
-    from dataclasses import replace
-
     alive: list[weakref.ref[Thing]] = []
     seen: list[Any] = []
 
@@ -231,8 +273,6 @@ def test_a_result_is_freed_when_its_last_consumer_has_it(loom: Loom) -> None:
 
 
 def test_memory_is_freed_and_the_node_tried_again_when_it_ran_out(loom: Loom) -> None:
-    from dataclasses import replace
-
     calls: list[int] = []
 
     def hungry(inputs: Any, run: Any) -> tuple[Any, ...]:

@@ -48,7 +48,7 @@ def test_a_list_of_async_calls_overlaps(loom: Loom) -> None:
     prompt = {"1": n("Range", n=20), "2": n("Sleep", value=("1", 0), seconds=0.2), "3": n("Show", value=("2", 0))}
     began = time.monotonic()
     assert loom.shown(prompt) == {"3": list(range(20))}
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3.5
 
 
 def test_items_can_expand(loom: Loom) -> None:
