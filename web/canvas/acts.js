@@ -1,6 +1,7 @@
 /** What the canvas does besides drawing: fit, search, menus, opening things, walking along wires. */
 
 import { addNode, linksOf } from '../graph/edit.js';
+import { INPUTS, OUTPUTS } from '../graph/model.js';
 import { slotPos } from '../graph/shape.js';
 import { bounds } from './mini.js';
 
@@ -62,7 +63,8 @@ export function menu(stage, hit, p) {
   const { doc, app } = stage;
   const node = 'node' in hit ? hit.node : null;
   if (node && !doc.selection.nodes.has(node.id)) doc.select({ nodes: [node.id] });
-  const target = hit.kind === 'socket' && hit.index >= 0 ? { kind: 'slot', node: hit.node.id, side: hit.side, slot: hit.index }
+  const target = hit.kind === 'io' ? { kind: 'slot', node: hit.side === 'in' ? INPUTS : OUTPUTS, side: hit.side, slot: hit.index }
+    : hit.kind === 'socket' && hit.index >= 0 ? { kind: 'slot', node: hit.node.id, side: hit.side, slot: hit.index }
     : hit.kind === 'widget' ? { kind: 'widget', node: hit.node.id, name: hit.widget.name, at }
     : node ? { kind: 'node', id: node.id, at }
     : hit.kind === 'wire' ? { kind: 'link', id: hit.link, at }

@@ -1,7 +1,7 @@
 /** The two columns of ports in a subgraph: what comes in from outside, what goes out. */
 
 import { INPUTS, OUTPUTS } from '../graph/model.js';
-import { ioPos, TITLE } from '../graph/shape.js';
+import { columnHeight, ioPos } from '../graph/shape.js';
 import { NEAR } from './detail.js';
 import { round } from './glyph.js';
 import { dot } from './node.js';
@@ -12,9 +12,9 @@ import { dot } from './node.js';
  */
 export function drawColumn(look, graph, side, wiring) {
   const { pen, theme } = look;
-  const [x, y, w, h] = side === 'in' ? graph.inputBox : graph.outputBox;
+  const [x, y, w] = side === 'in' ? graph.inputBox : graph.outputBox;
   const ports = side === 'in' ? graph.inputs : graph.outputs;
-  const height = Math.max(h, TITLE + (ports.length + 1) * 20 + 8);
+  const height = columnHeight(graph, side);
   round(pen, x, y, w, height, 10);
   pen.fillStyle = theme.node;
   pen.globalAlpha = 0.6;

@@ -34,7 +34,7 @@ function cameraKeys(stage) {
   };
   const free = () => !stage.doc.selection.nodes.size && !stage.doc.selection.groups.size && !stage.doc.selection.reroutes.size;
   return [
-    { id: 'view.fit', title: 'view.fit', keys: ['.'], run: () => fit(stage, stage.doc.selection.nodes.size ? stage.doc.selection.nodes : undefined) },
+    { id: 'fit', title: 'view.fit', keys: ['.'], run: () => fit(stage, stage.doc.selection.nodes.size ? stage.doc.selection.nodes : undefined) },
     { id: 'view.all', title: 'view.all', keys: ['Home'], run: () => fit(stage) },
     { id: 'view.full', title: 'view.full', keys: ['0'], run: () => zoom(1 / stage.camera.scale) },
     { id: 'view.in', title: 'view.in', keys: ['Alt+=', 'Alt++'], run: () => zoom(1.25) },

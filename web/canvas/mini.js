@@ -4,6 +4,7 @@ import { union } from './camera.js';
 import { typeLook } from './theme.js';
 
 const PAD = 8;
+const LATER = 200; // milliseconds from an edit to the new map
 
 export class Mini {
   /** @param {import('./stage.js').Stage} stage @param {HTMLCanvasElement} canvas */
@@ -37,6 +38,13 @@ export class Mini {
   show(on) {
     this.canvas.style.display = on ? '' : 'none';
     if (on) this.stage.mark('mini', 'shown');
+  }
+
+  /** The graph has changed: the map follows a moment later, once for many edits. */
+  edited() {
+    if (this.stale || !this.shown) return void (this.stale = true);
+    this.stale = true;
+    window.setTimeout(() => this.stage.mark('mini', 'edit'), LATER);
   }
 
   draw() {

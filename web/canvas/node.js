@@ -169,6 +169,19 @@ function marksOf(node) {
   return marks;
 }
 
+/** The sockets again, over what the overlay draws at a node's edge. @param {Look} look @param {Node} node */
+export function drawDotsOf(look, node) {
+  if (node.flags.collapsed) return;
+  const [x, y] = node.pos;
+  const shape = geometry(node);
+  node.inputs.forEach((slot, i) => {
+    const row = shape.inputs[i], linked = slot.link !== null && slot.link !== undefined;
+    if (row >= 0) dot(look, x, y + (row + 0.7) * SLOT, slot.type, linked, true);
+    else if (linked) dot(look, x, y + shape.rows[(-1 - row) * 2] + (WIDGET - 4) / 2, slot.type, true, true);
+  });
+  node.outputs.forEach((slot, i) => dot(look, x + shape.width, y + (i + 0.7) * SLOT, slot.type, Boolean(slot.links?.length), true));
+}
+
 /** @param {Look} look @param {Node} node @param {Scene} scene */
 function sockets(look, node, scene) {
   const { theme } = look;

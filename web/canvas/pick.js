@@ -1,6 +1,6 @@
 /** What is under a point: the topmost socket, widget, node, reroute, wire or group. Pure; distances are in graph units. */
 
-import { collapsedWidth, geometry, ioPos, slotPos, TITLE, WIDGET } from '../graph/shape.js';
+import { collapsedWidth, columnHeight, geometry, ioPos, slotPos, TITLE, WIDGET } from '../graph/shape.js';
 import { takesLink } from '../widget/kinds.js';
 import { NEAR, level } from './detail.js';
 import { distance } from './curve.js';
@@ -13,7 +13,7 @@ import { GROUP_TITLE } from './group.js';
 
 /**
  * @typedef {{kind: 'socket', node: Node, side: 'in' | 'out', index: number, widget?: Widget}
- *   | {kind: 'io', side: 'in' | 'out', index: number}
+ *   | {kind: 'io', side: 'in' | 'out', index: number} | {kind: 'column', side: 'in' | 'out'}
  *   | {kind: 'widget', node: Node, widget: Widget, box: Rect}
  *   | {kind: 'fold', node: Node} | {kind: 'corner', node: Node} | {kind: 'body', node: Node}
  *   | {kind: 'title', node: Node, third: number}
@@ -40,7 +40,7 @@ export function pick(field, x, y) {
   const near = level(scale) === NEAR;
   const reach = near ? Math.max(9, field.reach / scale) : 0;
   return (near && pickIo(graph, x, y, reach)) || pickNodes(field, x, y, near ? reach : 0) || pickReroute(graph, x, y, Math.max(9, 7 / scale))
-    || pickWire(field, x, y) || pickGroup(graph, x, y, scale) || { kind: 'canvas' };
+    || pickWire(field, x, y) || pickColumn(graph, x, y) || pickGroup(graph, x, y, scale) || { kind: 'canvas' };
 }
 
 /** @param {Graph} graph @param {number} x @param {number} y @param {number} reach @returns {Hit | null} */
@@ -52,6 +52,16 @@ function pickIo(graph, x, y, reach) {
       const [px, py] = ioPos(graph, side, index);
       if (Math.hypot(px - x, py - y) < reach) return { kind: 'io', side, index };
     }
+  }
+  return null;
+}
+
+/** @param {Graph} graph @param {number} x @param {number} y @returns {Hit | null} */
+function pickColumn(graph, x, y) {
+  if (!graph.id) return null;
+  for (const side of /** @type {const} */ (['in', 'out'])) {
+    const [bx, by, w] = side === 'in' ? graph.inputBox : graph.outputBox;
+    if (x >= bx && x < bx + w && y >= by && y < by + columnHeight(graph, side)) return { kind: 'column', side };
   }
   return null;
 }

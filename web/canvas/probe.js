@@ -1,6 +1,7 @@
 /** What tests may see: counts of work done, and where things are. Only read, never acted on. */
 
 import { valueOf } from '../graph/model.js';
+import { ioPos } from '../graph/shape.js';
 import { screenOf } from './acts.js';
 
 /** @param {import('./stage.js').Stage} stage */
@@ -59,6 +60,11 @@ export function probe(stage) {
     page(x, y) {
       const at = stage.camera.toScreen(x, y), box = stage.element.getBoundingClientRect();
       return [at.x + box.left, at.y + box.top];
+    },
+    /** Page coordinates of a port of the subgraph in view. @param {'in' | 'out'} side @param {number} index */
+    port(side, index) {
+      const [x, y] = ioPos(stage.graph, side, index);
+      return this.page(x, y);
     },
     /** A point on a link, in graph units. @param {number} link */
     wire(link) {

@@ -3,6 +3,7 @@
 import { collapsedWidth, geometry, TITLE } from '../graph/shape.js';
 import { FAR, NEAR } from './detail.js';
 import { round } from './glyph.js';
+import { drawDotsOf } from './node.js';
 
 /** @typedef {{state: 'idle'|'wait'|'run'|'done'|'cached'|'error', value?: number, max?: number, ms?: number, bytes?: number, error?: string}} State */
 
@@ -16,7 +17,8 @@ export function drawRun(look, node, state) {
   const box = { x, y: y - TITLE, w: folded ? collapsedWidth(node) : shape.width, h: TITLE + (folded ? 0 : shape.height) };
   if (state.state === 'run') running(look, box, state);
   else if (state.state === 'error') failed(look, box, state);
-  else if (look.lod === NEAR) finished(look, box, state);
+  else if (look.lod === NEAR) return finished(look, box, state);
+  if (look.lod === NEAR) drawDotsOf(look, node);
 }
 
 /** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
@@ -60,8 +62,8 @@ function failed(look, box, state) {
 
 /** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
 function finished(look, box, state) {
-  const words = state.state === 'cached' ? look.t('run.cached') : state.ms === undefined ? '' : [time(state.ms), state.bytes ? size(state.bytes) : ''].filter(Boolean).join(' · ');
-  if (words && state.state !== 'wait') badge(look, words, box, look.theme.faint);
+  const words = state.state !== 'done' || state.ms === undefined ? '' : [time(state.ms), state.bytes ? size(state.bytes) : ''].filter(Boolean).join(' · ');
+  if (words) badge(look, words, box, look.theme.faint);
 }
 
 /** Words above the right corner. @param {import('./look.js').Look} look @param {string} words @param {import('./camera.js').Rect} box @param {string} colour */

@@ -69,13 +69,16 @@ const TYPES = {
 /** @type {Shape[]} */
 const SHAPES = ['circle', 'square', 'diamond', 'triangle', 'hexagon', 'ring', 'bar', 'cross', 'drop'];
 
+/** Forced colours: the system's own; what is not named here is drawn as text. @type {Record<string, string>} */
+const SYSTEM = { canvas: 'Canvas', dot: 'Canvas', node: 'Canvas', title: 'Canvas', field: 'Canvas', accent: 'Highlight', run: 'Highlight', faint: 'GrayText' };
+
 /** @param {Element} element @returns {Theme} */
 export function readTheme(element) {
   const style = getComputedStyle(element);
   const out = /** @type {Record<string, unknown>} */ ({});
-  for (const [key, [name, fallback]] of Object.entries(NAMES)) out[key] = style.getPropertyValue(name).trim() || fallback;
-  out.dark = luminance(/** @type {string} */ (out.canvas)) < 0.5;
   out.forced = typeof matchMedia === 'function' && matchMedia('(forced-colors: active)').matches;
+  for (const [key, [name, fallback]] of Object.entries(NAMES)) out[key] = out.forced ? SYSTEM[key] ?? 'CanvasText' : style.getPropertyValue(name).trim() || fallback;
+  out.dark = out.forced ? matchMedia('(prefers-color-scheme: dark)').matches : luminance(/** @type {string} */ (out.canvas)) < 0.5;
   out.types = new Map();
   out.own = (/** @type {string} */ type) => (/^\w+$/.test(type) ? style.getPropertyValue(`--type-${type}`).trim() : '');
   return /** @type {Theme} */ (out);

@@ -14,6 +14,8 @@ import { readTheme } from './theme.js';
 
 /** @typedef {import('../graph/model.js').NodeId} NodeId */
 
+const MOST_PIXELS = 12e6;
+
 /** @param {HTMLElement} element @param {string} name */
 function layer(element, name) {
   const canvas = document.createElement('canvas');
@@ -102,7 +104,9 @@ export function mountCanvas(element, app) {
 /** @param {Stage} stage @param {HTMLCanvasElement[]} canvases */
 function resize(stage, canvases) {
   const { camera, element } = stage;
-  const width = element.clientWidth, height = element.clientHeight, dpr = Math.min(devicePixelRatio || 1, 3);
+  const width = element.clientWidth, height = element.clientHeight;
+  // On a very large screen a little less sharp is better than slow.
+  const dpr = Math.min(devicePixelRatio || 1, 3, Math.max(1, Math.sqrt(MOST_PIXELS / Math.max(1, width * height))));
   if (width === camera.width && height === camera.height && dpr === camera.dpr) return;
   const first = !camera.width;
   camera.width = width;
@@ -181,9 +185,9 @@ function changed(stage, mini, changes) {
     if (change.op === 'node-') stage.active.delete(change.id);
   }
   if (moved) {
-    stage.routes.stale = mini.stale = true;
+    stage.routes.stale = true;
+    mini.edited();
     for (const node of stage.media.trays) if (node.at < 0) stage.media.trays.delete(node);
-    stage.mark('mini', 'edit');
     stage.editor.place();
   }
   if (stage.active.size || stage.hover.kind !== 'canvas') stage.mark('over', 'edit');

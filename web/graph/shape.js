@@ -167,3 +167,9 @@ export function ioPos(graph, side, index) {
   const y = box[1] + TITLE + (index + 0.7) * SLOT;
   return side === 'in' ? [box[0] + box[2], y] : [box[0], y];
 }
+
+/** How tall a column of ports is; there is room for one more port. @param {import('./model.js').Graph} graph @param {'in'|'out'} side */
+export function columnHeight(graph, side) {
+  const [box, ports] = side === 'in' ? [graph.inputBox, graph.inputs] : [graph.outputBox, graph.outputs];
+  return Math.max(box[3], TITLE + (ports.length + 1) * SLOT + 8);
+}

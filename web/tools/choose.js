@@ -11,7 +11,7 @@ import { branch, fromSocket, target, wire } from './link.js';
 import { move } from './move.js';
 import { pan, zoom } from './pan.js';
 import { quickDrag } from './quick.js';
-import { sizeGroup, sizeNode } from './size.js';
+import { moveColumn, sizeGroup, sizeNode } from './size.js';
 
 /** @typedef {import('../canvas/stage.js').Stage} Stage */
 /** @typedef {import('../canvas/pick.js').Hit} Hit */
@@ -43,6 +43,8 @@ export function choose(stage, p, hit, double) {
       return onWire(stage, p, hit, double);
     case 'group':
       return onGroup(stage, p, hit.id, double);
+    case 'column':
+      return moveColumn(stage, p, hit.side);
     case 'groupcorner':
       return sizeGroup(stage, p, hit.id);
     default:

@@ -51,7 +51,6 @@ export function move(stage, press, { still }) {
     stage.drag = null;
     stage.mark('scene', 'drop');
     stage.mark('over', 'drop');
-    stage.mark('mini', 'drop');
   };
   return {
     name: 'move',

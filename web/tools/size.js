@@ -1,4 +1,4 @@
-/** Resizing a node or a group by its lower right corner. */
+/** Resizing a node or a group by its lower right corner, and moving a column of a subgraph's ports. */
 
 import { minSize } from '../graph/shape.js';
 import { resizeNode, setGroup } from '../graph/edit.js';
@@ -35,6 +35,23 @@ export function sizeGroup(stage, press, id) {
     move(p) {
       const wide = Math.max(140, Math.round(w + p.at.x - press.at.x)), high = Math.max(80, Math.round(h + p.at.y - press.at.y));
       gesture.edit((/** @type {any} */ e) => setGroup(e, id, { box: [x, y, wide, high] }));
+    },
+    end: () => gesture.done(),
+    cancel: () => gesture.cancel(),
+  };
+}
+
+/** @param {Stage} stage @param {Press} press @param {'in' | 'out'} side @returns {import('./tool.js').Tool} */
+export function moveColumn(stage, press, side) {
+  const key = side === 'in' ? 'inputBox' : 'outputBox';
+  const [x, y, w, h] = stage.graph[key];
+  const gesture = stage.doc.gesture(stage.app.t('edit.move'));
+  return {
+    name: 'column',
+    cursor: 'grabbing',
+    move(p) {
+      const box = [Math.round(x + p.at.x - press.at.x), Math.round(y + p.at.y - press.at.y), w, h];
+      gesture.edit((/** @type {any} */ e) => e.change({ op: 'graph=', set: { [key]: box } }));
     },
     end: () => gesture.done(),
     cancel: () => gesture.cancel(),
