@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from engine.diffusion.clip import Clip as Clip
+    from engine.diffusion.clip_vision import ClipVision as ClipVision
+    from engine.diffusion.clip_vision import ClipVisionOutput as ClipVisionOutput
     from engine.diffusion.control import ControlNet as ControlNet
     from engine.diffusion.guidance import Guider as Guider
     from engine.diffusion.model import Model as Model
@@ -32,6 +34,8 @@ else:
     Noise = NewType("Noise", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
+    ClipVision = NewType("ClipVision", object)
+    ClipVisionOutput = NewType("ClipVisionOutput", object)
     Vae = NewType("Vae", object)
 
 # Pixels. Image is float32 (B, H, W, C) in 0..1, Mask is (B, H, W) or (H, W), Sigmas is 1-D and ends in 0.
@@ -60,8 +64,6 @@ class Audio(TypedDict):
 Conditioning = NewType("Conditioning", list[Any])
 
 # Networks and their parts.
-ClipVision = NewType("ClipVision", object)
-ClipVisionOutput = NewType("ClipVisionOutput", object)
 StyleModel = NewType("StyleModel", object)
 UpscaleModel = NewType("UpscaleModel", object)
 Gligen = NewType("Gligen", object)

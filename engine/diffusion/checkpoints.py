@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.diffusion import autoencoder_kl, prefixes
 from engine.diffusion.clip import Clip
+from engine.diffusion.clip_vision import ClipVision
 from engine.diffusion.containers import CheckpointError, TensorFile, read_tensors
 from engine.diffusion.families import FAMILIES, in_known_names
 from engine.diffusion.families.family import Family
@@ -17,11 +18,21 @@ from engine.diffusion.parts import Part, Place, PlaceOnCpu
 from engine.diffusion.text import stacks, towers
 from engine.diffusion.text.embeddings import FindEmbedding
 from engine.diffusion.vae import Vae
+from engine.diffusion.vision import towers as vision
 
 if TYPE_CHECKING:
     from engine.diffusion.model import Model
 
-__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "load_clip", "load_denoiser", "load_vae", "read_tensors"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "load_checkpoint",
+    "load_clip",
+    "load_clip_vision",
+    "load_denoiser",
+    "load_vae",
+    "read_tensors",
+]
 
 VELOCITY = re.compile(r"""^\s*parameterization\s*:\s*["']?v["']?\s*$""", re.MULTILINE)
 """How a training configuration says that the network predicts velocity; EasyFluff and HLL files say it nowhere else."""
@@ -105,6 +116,17 @@ def load_clip(paths: Sequence[Path], kind: str, place: Place | None = None, embe
         if {f"clip_{slot.name}" for slot in slots} == found.keys():
             return Clip(stacks.assemble(stack, list(found.values())), place or PlaceOnCpu(), embeddings)
     raise CheckpointError(paths[0], f"no {kind} model listens to {' and '.join(found)} together")
+
+
+def load_clip_vision(path: Path, place: Place | None = None) -> ClipVision:
+    """The image encoder of a file of its own or of a checkpoint that has one."""
+    tensors = read_tensors(path).tensors
+    for _, inner in prefixes.candidates(tensors, vision.PREFIXES):
+        part = vision.part(inner)
+        if part is not None:
+            _check_complete(path, part)
+            return ClipVision(part, place or PlaceOnCpu())
+    raise CheckpointError(path, f"there is no CLIP image encoder in it; this looks like {_guess(tensors)}")
 
 
 def _guess(names: Iterable[str]) -> str:

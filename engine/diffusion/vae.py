@@ -32,7 +32,8 @@ class Vae:
     def encode(self, images: Tensor) -> Tensor:
         """The latent (B, C, h, w) float32 of pictures (B, H, W, 3) in 0..1.
 
-        The mean of the posterior, not a sample of it, so that encoding is repeatable without a seed. Pictures are cropped
+        The mean of the posterior, not a sample of it, so that encoding is repeatable without a seed (as ComfyUI since its
+        pull request 8705). Pictures are cropped
         around their middle to multiples of the latent cell; channels after the third (alpha) are dropped.
         """
         x = self._pixels(images)

@@ -43,7 +43,8 @@ def lookup(words: str, find: FindEmbedding, tower: str, width: int) -> tuple[Ten
 
     A comma glued to the name belongs to the text, unless a file is called so. A name nobody knows is dropped, with a warning.
     """
-    name, _, rest = words.strip("\n").partition(" ")
+    name, *others = words.split() or [""]
+    rest = " ".join(others)
     path = find(name)
     if path is None and (bare := name.strip(",")) != name:
         path, rest = find(bare), f"{name[len(bare) :]} {rest}"

@@ -47,9 +47,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, 
 
 
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, causal: bool) -> None:
         super().__init__()
         self.heads = heads
+        self.causal = causal
         self.q_proj = nn.Linear(width, width)
         self.k_proj = nn.Linear(width, width)
         self.v_proj = nn.Linear(width, width)
@@ -59,7 +60,7 @@ class Attention(nn.Module):
         q, k, v = (
             project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        seen = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         out: Tensor = self.out_proj(seen.transpose(1, 2).flatten(2))
         return out
 
@@ -77,12 +78,14 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, config: TextConfig) -> None:
+    """A transformer layer of CLIP's, of either tower: only words look back alone."""
+
+    def __init__(self, width: int, hidden: int, heads: int, activation: str, causal: bool) -> None:
         super().__init__()
-        self.layer_norm1 = nn.LayerNorm(config.width)
-        self.self_attn = Attention(config.width, config.heads)
-        self.layer_norm2 = nn.LayerNorm(config.width)
-        self.mlp = MLP(config.width, config.hidden, config.activation)
+        self.layer_norm1 = nn.LayerNorm(width)
+        self.self_attn = Attention(width, heads, causal)
+        self.layer_norm2 = nn.LayerNorm(width)
+        self.mlp = MLP(width, hidden, activation)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.self_attn(self.layer_norm1(x))
@@ -98,16 +101,16 @@ class Embeddings(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, layers: int, width: int, hidden: int, heads: int, activation: str, *, causal: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Layer(width, hidden, heads, activation, causal) for _ in range(layers))
 
 
 class TextModel(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.embeddings = Embeddings(config)
-        self.encoder = Encoder(config)
+        self.encoder = Encoder(config.layers, config.width, config.hidden, config.heads, config.activation, causal=True)
         self.final_layer_norm = nn.LayerNorm(config.width)
 
 

@@ -1,0 +1,1 @@
+"""CLIP's image towers: pictures to features a denoiser can listen to."""
