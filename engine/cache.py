@@ -145,7 +145,7 @@ def nbytes(value: Any) -> int:
             pending.extend(item)
         elif isinstance(item, str | bytes):
             total += len(item)
-        elif hasattr(item, "dtype") and isinstance(size := getattr(item, "nbytes", None), int):
+        elif hasattr(item, "dtype") and hasattr(item, "shape") and isinstance(size := getattr(item, "nbytes", None), int):
             total += size
         else:
             total += OBJECT_NBYTES
