@@ -19,7 +19,7 @@ from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.families import unet
 from engine.diffusion.families.family import Inputs, Residuals, repeat_to
 from engine.diffusion.families.unet import UNetConfig
-from engine.diffusion.parts import KeyMap, Part, Place, Tensors, straight, under
+from engine.diffusion.parts import KeyMap, Part, Place, Tensors, straight, under, working_dtype
 from engine.diffusion.pixels.resize import resize
 from engine.diffusion.residency import Residency
 
@@ -66,7 +66,7 @@ class Control:
             return before
         self._check(inputs, model)
         network = self.net.place(self.net.part)
-        dtype = next(network.parameters()).dtype
+        dtype = working_dtype(network)
         down, mid = network(
             x.to(dtype),
             timestep,

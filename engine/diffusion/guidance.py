@@ -18,6 +18,7 @@ from engine.diffusion.conditioning import Conditioning
 from engine.diffusion.families.family import Inputs
 from engine.diffusion.journal import Journal
 from engine.diffusion.model import Edit, Model
+from engine.diffusion.parts import working_dtype
 from engine.diffusion.rules import Cfg, Dual, Parts, PerpNeg, Plain, Rule
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Guided:
 
     def _calls(self, places: Sequence[_Weighted], x: Tensor) -> Iterator[_Call]:
         """Greedily: each call takes all the places left whose inputs fit in one batch with its first."""
-        family, dtype = self.guider.model.family, next(self.network.parameters()).dtype
+        family, dtype = self.guider.model.family, working_dtype(self.network)
         left = list(places)
         while left:
             group, inputs, others = [left[0]], _inputs(left[0], family.spatial, dtype), []

@@ -6,6 +6,7 @@ the file's weights, and nothing resident is ever written to. When the budget is 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from engine.diffusion import fast
 from engine.diffusion.parts import Part
 from engine.diffusion.patches import Patch, patched, touching
-from engine.diffusion.precision import Precision, best_device, precision
+from engine.diffusion.precision import Precision, best_device, precision, return_memory
 
-Prepare = Callable[[nn.Module, str], None]
-"""(module, role): what makes a placed module faster without changing what it says."""
+Prepare = Callable[[nn.Module], None]
+"""What makes a placed module faster without changing what it says; by default ``fast.prepare`` on the CPU."""
+
+NARROW_NUMBERS = 1 << 18
+"""Weights smaller than this are cast once, whatever the precision says."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ class _Resident:
     def owned(self) -> dict[int, int]:
         """Bytes by address of the storages that are ours, not the file's."""
         file = {weight.untyped_storage().data_ptr() for weight in self.part.stored.values()}
-        storages = [weight.untyped_storage() for weight in self.weights.values()]
+        layers = [layer for layer in self.module.modules() if isinstance(layer, fast.Winograd)]
+        kernels = [layer.kernel for layer in layers if layer.kernel is not None]
+        storages = [weight.untyped_storage() for weight in (*self.weights.values(), *kernels)]
         return {s.data_ptr(): s.nbytes() for s in storages if s.data_ptr() not in file}
 
 
@@ -120,19 +127,21 @@ class Residency:
             return sum(self._bytes(self._residents).values())
 
     def _precision(self, part: Part, dtype: torch.dtype | None) -> Precision:
-        return precision(part.role, self.device, dtype or self._dtype)
+        return precision(part.role, self.device, part.nbytes, dtype or self._dtype)
 
     def _plan(self, part: Part, patches: tuple[Patch, ...], how: Precision) -> _Evictions:
         shared = self._shareable(part, patches, how)
         needed = 0
         for target, weight in part.weights().items():
-            if target not in shared and (weight.dtype != how.dtype or self.device.type != "cpu" or touching(patches, target)):
+            narrow = how.narrow and weight.ndim > 1 and weight.numel() >= NARROW_NUMBERS
+            as_stored = self.device.type == "cpu" and (narrow or weight.dtype == how.dtype) and not touching(patches, target)
+            if target not in shared and not as_stored:
                 needed += weight.numel() * how.dtype.itemsize
         if self._budget is None and self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             budget = sum(self._bytes(self._residents).values()) + int(free * 0.9)
         else:
-            budget = self._budget if self._budget is not None else 1 << 62
+            budget = self._budget if self._budget is not None else _half_of_memory()
         evicts: list[_Resident] = []
         kept = list(self._residents)
         while kept and sum(self._bytes(kept).values()) + needed > budget:
@@ -141,16 +150,25 @@ class Residency:
 
     def _make(self, part: Part, patches: tuple[Patch, ...], how: Precision) -> _Resident:
         shared = self._shareable(part, patches, how)
+        module = part.build()
+        narrow = _may_stay_narrow(module) if how.narrow else frozenset()
         weights: dict[str, Tensor] = {}
         for target, stored in part.weights().items():
-            weights[target] = shared[target] if target in shared else self._weight(stored, touching(patches, target), target, how)
-        module = part.build()
+            if target in shared:
+                weights[target] = shared[target]
+            elif target in narrow and not touching(patches, target):
+                weights[target] = stored.to(self.device)
+            else:
+                weights[target] = self._weight(stored, touching(patches, target), target, how)
         module.load_state_dict(weights, strict=True, assign=True)
         if part.finish is not None:
             part.finish(module)
         module.to(self.device).eval().requires_grad_(False)
+        module.compute_dtype = how.dtype  # type: ignore[assignment]
         if self._prepare is not None:
-            self._prepare(module, part.role)
+            self._prepare(module)
+        elif self.device.type == "cpu" and how.channels_last:
+            fast.prepare(module)
         return _Resident(part, patches, how, module, weights)
 
     def _weight(self, stored: Tensor, patches: tuple[Patch, ...], target: str, how: Precision) -> Tensor:
@@ -178,6 +196,8 @@ class Residency:
             self._residents.remove(resident)
         if residents and self.device.type == "cuda":
             torch.cuda.empty_cache()
+        elif residents:
+            return_memory()
 
     @staticmethod
     def _bytes(residents: Sequence[_Resident]) -> dict[int, int]:
@@ -185,6 +205,17 @@ class Residency:
         for resident in residents:
             merged.update(resident.owned())
         return merged
+
+
+def _may_stay_narrow(module: nn.Module) -> frozenset[str]:
+    """Names of the weights whose layer, once made fast, widens them itself."""
+    layers = [(name, layer) for name, layer in module.named_modules() if type(layer) in (nn.Linear, nn.Conv2d)]
+    large = [name for name, layer in layers if layer.get_parameter("weight").numel() >= NARROW_NUMBERS]
+    return frozenset(f"{name}.weight" for name in large)
+
+
+def _half_of_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from engine.diffusion.parts import Part
+from engine.diffusion.parts import Part, working_dtype
 from engine.diffusion.patches import Adapter, Difference, Patch
 from engine.diffusion.precision import best_device, cpu_has_bfloat16, precision
 from engine.diffusion.residency import Residency
@@ -36,10 +37,28 @@ def test_weights_are_cast_once_and_computed_from_the_file_s() -> None:
     whole = place(ours)
     assert next(half.parameters()).dtype == torch.float16
     assert next(whole.parameters()).dtype == torch.float32
-    stored = ours.weights()["conv_in.weight"]
+    name = "time_embedding.linear_1.weight"
+    stored = ours.weights()[name]
     assert stored.dtype == torch.float16
-    assert half.get_parameter("conv_in.weight").data_ptr() == stored.data_ptr()
-    assert [line.nbytes == 0 for line in place.resident()] == [True, False]
+    assert half.get_parameter(name).data_ptr() == stored.data_ptr()
+    assert torch.equal(whole.get_parameter(name), stored.float())
+
+
+def test_a_large_network_keeps_its_matrices_as_stored_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From half a gigabyte on; here from nothing on, with matrices of any size."""
+    x, t, context = torch.randn(2, 4, 16, 16), torch.tensor([500.0, 500.0]), torch.randn(2, 77, 128)
+    ours = part()
+    with torch.no_grad():
+        expected = Residency("cpu")(ours)(x, t, context).sample
+    monkeypatch.setattr("engine.diffusion.precision.NARROW_FROM", 0)
+    monkeypatch.setattr("engine.diffusion.residency.NARROW_NUMBERS", 0)
+    place = Residency("cpu")
+    network = place(ours)
+    assert network.get_submodule("mid_block.resnets.0.conv1").get_parameter("weight").dtype == torch.float16
+    assert working_dtype(network) == torch.float32
+    with torch.no_grad():
+        assert torch.allclose(network(x, t, context).sample, expected, atol=1e-5)
+    assert place.nbytes < Residency("cpu").plan(demo_model().part, dtype=torch.float64).nbytes / 100
 
 
 def test_a_short_budget_sends_away_what_was_used_longest_ago() -> None:
@@ -81,7 +100,7 @@ def test_free_lets_go_of_everything_or_of_one_role() -> None:
 def test_text_encoders_stay_in_float32_on_the_cpu() -> None:
     cpu = torch.device("cpu")
     assert precision("clip_l", cpu).dtype == torch.float32
-    assert precision("denoiser", cpu, torch.float16).dtype == torch.float16
+    assert precision("denoiser", cpu, dtype=torch.float16).dtype == torch.float16
     if not cpu_has_bfloat16():
         assert precision("denoiser", cpu).dtype == torch.float32
     assert best_device().type in ("cpu", "cuda", "mps")
