@@ -28,7 +28,7 @@ export function Lightbox({ app, pictures, index, done }) {
     if (picture.file) app.ui.menu(pictureItems(app, { kind: 'image', ...picture }).map((item) => (item === '-' || !item.run ? item : { ...item, run: () => { done(); item.run?.(); } })), [event.clientX, event.clientY]);
   };
   return html`<${Modal} app=${app} title=${picture.name ?? t('image.open')} done=${done} class="full" bare=${true}>
-    <div class="light" onKeyDown=${keydown}>
+    <div class="light" tabindex="-1" autofocus onKeyDown=${keydown}>
       <header class="light-head"><span>${picture.name}</span><em>${pictures.length > 1 ? `${at + 1} / ${pictures.length}` : ''}</em>
         <${IconButton} icon="zoom-in" label=${t('light.zoom')} hint="Z" pressed=${actual} onClick=${() => setActual(!actual)} />
         ${picture.job ? html`<${IconButton} icon="info" label=${t('light.info')} hint="I" pressed=${told} onClick=${() => setTold(!told)} />` : null}
@@ -39,7 +39,7 @@ export function Lightbox({ app, pictures, index, done }) {
         ${picture.kind === 'video' ? html`<video src=${picture.url} controls autoplay loop></video>` : picture.kind === 'audio' ? html`<audio src=${picture.url} controls autoplay></audio>` : html`<${Picture} key=${picture.url} url=${picture.url} name=${picture.name} toggle=${() => setActual(!actual)} />`}
       </div>
       ${told && picture.job ? html`<${Provenance} app=${app} picture=${picture} done=${done} />` : null}
-      ${pictures.length > 1 ? html`<button type="button" class="light-step last" aria-label=${t('light.last')} onClick=${() => step(-1)}><${Icon} name="chevron-left" size=${26} /></button><button type="button" class="light-step next" autofocus aria-label=${t('light.next')} onClick=${() => step(1)}><${Icon} name="chevron-right" size=${26} /></button>` : null}
+      ${pictures.length > 1 ? html`<button type="button" class="light-step last" aria-label=${t('light.last')} onClick=${() => step(-1)}><${Icon} name="chevron-left" size=${26} /></button><button type="button" class="light-step next" aria-label=${t('light.next')} onClick=${() => step(1)}><${Icon} name="chevron-right" size=${26} /></button>` : null}
     </div>
   <//>`;
 }

@@ -38,6 +38,7 @@ export function MaskPainter({ app, id, done }) {
       if (!canvas) return;
       [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
       picture.current = image;
+      setSize(Math.max(4, Math.round(image.naturalWidth / 14)));
       readAlpha(app, file, canvas).finally(() => setReady(true));
     };
     image.src = app.api.viewUrl(file, { channel: 'rgb' });
@@ -102,7 +103,7 @@ export function MaskPainter({ app, id, done }) {
     event.preventDefault();
   };
   return html`<${Modal} app=${app} title=${t('mask.title')} done=${done} class="full" bare=${true}>
-    <div class="light" onKeyDown=${keydown}>
+    <div class="light" tabindex="-1" autofocus onKeyDown=${keydown}>
       <header class="light-head mask-bar">
         <span>${t('mask.title')}</span>
         <${IconButton} icon="brush" label=${t('mask.brush')} pressed=${!erase} onClick=${() => setErase(false)} />

@@ -27,6 +27,10 @@ function offered(app, request) {
   return all.filter((def) => (filter.side === 'in' ? def.inputs.some((/** @type {any} */ input) => fits(filter.type, input.type)) : def.outputs.some((/** @type {any} */ output) => fits(output.type, filter.type))));
 }
 
+/** What most graphs are made of: first in the list until one has habits of one's own. */
+const COMMON = ['CLIPTextEncode', 'KSampler', 'CheckpointLoaderSimple', 'EmptyLatentImage', 'VAEDecode', 'SaveImage', 'PreviewImage', 'LoadImage', 'VAEEncode', 'LoraLoader', 'ControlNetApplyAdvanced', 'ImageScale', 'LatentUpscale'];
+const common = new Map(COMMON.map((type, i) => [type, 3 - i / COMMON.length]));
+
 /** @param {NodeDef} def */
 const textOf = (def) => `${def.title}\u0001 ${def.type !== def.title ? def.type : ''} ${def.aliases.join(' ')} ${def.category.replaceAll('/', ' ')}`;
 
@@ -42,7 +46,7 @@ function Open({ app, request }) {
   const recent = app.prefs.get('palette.recent');
   const hits = useMemo(() => {
     const filters = readFilters(query);
-    const weight = (/** @type {NodeDef} */ def) => Math.min(12, Math.log2(1 + (used[def.type] ?? 0)) * 2) - (def.deprecated ? 40 : 0) - (def.experimental ? 3 : 0) + (exact(def, request) ? 8 : 0);
+    const weight = (/** @type {NodeDef} */ def) => Math.min(12, Math.log2(1 + (used[def.type] ?? 0)) * 2) + (common.get(def.type) ?? 0) - (def.virtual ? 2 : 0) - (def.deprecated ? 40 : 0) - (def.experimental ? 3 : 0) + (exact(def, request) ? 8 : 0);
     const pool = defs.filter((def) => passes(def, filters));
     const found = find(pool, textOf, filters.text, { limit: 60, weight });
     if (filters.text || request.filter) return found;

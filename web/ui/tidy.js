@@ -15,13 +15,27 @@ export async function tidy(app) {
     return { id: node.id, w: x1 - x0, h: y1 - y0, x: x0, y: y0 };
   });
   const wires = [...graph.links.values()].filter((link) => chosen.has(link.from) && chosen.has(link.to)).map((link) => ({ from: link.from, to: link.to }));
-  const places = await inWorker({ boxes, wires });
+  const rev = doc.rev.peek();
+  const wired = new Set(wires.flatMap(({ from, to }) => [from, to]));
+  const places = await inWorker({ boxes: wired.size ? boxes.filter((box) => wired.has(box.id)) : boxes, wires });
+  if (rev !== doc.rev.peek()) return;
+  if (wired.size) places.push(...below(boxes, places, wired));
   const x = Math.min(...boxes.map((box) => box.x));
   const y = Math.min(...boxes.map((box) => box.y));
-  const rev = doc.rev.peek();
-  if (rev !== doc.rev.peek()) return;
   doc.edit(app.t('cmd.tidy'), (/** @type {any} */ e) => setPositions(e, places.map(([id, [px, py]]) => [id, [px + x, py + y + 30]])));
   if (chosen.size === graph.nodes.size) app.canvas?.fit();
+}
+
+/** Notes and other nodes without wires go in a row under the rest. @param {any[]} boxes @param {[any, [number, number]][]} places @param {Set<any>} wired @returns {[any, [number, number]][]} */
+function below(boxes, places, wired) {
+  const height = new Map(boxes.map((box) => [box.id, box.h]));
+  const y = Math.max(...places.map(([id, at]) => at[1] + height.get(id))) + 60;
+  let x = 0;
+  return boxes.filter((box) => !wired.has(box.id)).sort((a, b) => a.x - b.x).map((box) => {
+    const at = /** @type {[number, number]} */ ([x, y]);
+    x += box.w + 40;
+    return [box.id, at];
+  });
 }
 
 /** @param {any} work @returns {Promise<[any, [number, number]][]>} */
