@@ -8,6 +8,7 @@ queued -> running -> done | failed | cancelled
 """
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Sequence
@@ -43,6 +44,27 @@ def now() -> int:
 def dump(value: object) -> str:
     """Compact JSON in ASCII, so that no odd character in a prompt can break a store or a socket."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """What JSON can say of a value that a node made: no NaN, no objects, no keys that are no text."""
+    try:
+        dump(value)
+    except (TypeError, ValueError, RecursionError):
+        return _plain(value, 20)
+    return value
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, dict) and depth:
+        return {str(key): _plain(inner, depth - 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple) and depth:
+        return [_plain(inner, depth - 1) for inner in value]
+    return repr(value)[:1000]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from engine.jobs.tables import jobs, marks
 
 LEASE_MS = 30_000
 """How long a worker may stay silent before its job is given to another."""
-ATTEMPTS = 5
-"""A job whose worker died this many times is taken for the cause and fails."""
+DEFER = 3
+"""A job whose worker died this many times goes to the back of the queue: it may be the cause, and others wait."""
+ATTEMPTS = 10
+"""After this many times it is not tried any more."""
 
 
 def name_worker() -> str:
@@ -155,7 +157,8 @@ class Leases:
                 connection.execute(this.values(state=State.FAILED, finished=now(), lease_until=None, error=dump(error)))
                 self.store.count(-1)
             else:
-                connection.execute(this.values(state=State.QUEUED, worker=None, lease_until=None))
+                later = {"number": self.store.next_number()} if row.attempts >= DEFER else {}
+                connection.execute(this.values(state=State.QUEUED, worker=None, lease_until=None, **later))
                 back.append(row.id)
         return back
 

@@ -62,6 +62,11 @@ class JobStore:
             self.owners |= set(owners)
         return self._remaining
 
+    def next_number(self) -> float:
+        """The number that puts a job behind all others. Called by the writer thread."""
+        self._counter += 1
+        return float(self._counter)
+
     def count(self, change: int) -> None:
         """Called by the writer thread where open jobs begin or end."""
         self._remaining += change
@@ -76,8 +81,8 @@ class JobStore:
         same = find_same(connection, wanted)
         if same is not None:
             return same
-        self._counter += 1
-        number = wanted.number if wanted.number is not None else float(-self._counter if wanted.front else self._counter)
+        following = self.next_number()
+        number = wanted.number if wanted.number is not None else -following if wanted.front else following
         row = {
             "id": wanted.id, "owner": wanted.owner, "state": State.QUEUED, "rank": -wanted.priority, "number": number,
             "client_id": wanted.client_id, "workflow_id": wanted.workflow_id, "title": wanted.title,

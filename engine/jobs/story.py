@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import events
+from engine.jobs.job import plain
 
 Data = dict[str, Any]
 Message = tuple[str, Data]
@@ -64,7 +65,7 @@ class Story:
     def _finish_step(self, event: events.StepFinished) -> list[Message]:
         told: list[Message] = []
         if event.ui is not None:
-            output = dict(event.ui)
+            output = plain(dict(event.ui))
             self.outputs[event.node] = output
             self.meta[event.node] = {
                 "node_id": event.node, "display_node": event.display, "parent_node": event.parent, "real_node_id": event.display,
@@ -120,7 +121,9 @@ class Story:
             "exception_message": event.message,
             "exception_type": event.exception_type,
             "traceback": list(event.traceback),
-            "current_inputs": {name: value if isinstance(value, list) else [value] for name, value in event.inputs.items()},
+            "current_inputs": {
+                name: value if isinstance(value, list) else [value] for name, value in plain(dict(event.inputs)).items()
+            },
             "current_outputs": list(event.finished),
         }
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from engine import events
-from engine.jobs.job import Job, State, now
+from engine.jobs.job import Job, JobError, State, now
 from engine.jobs.leases import Ending, Leases
 from engine.jobs.store import JobStore
 from engine.jobs.story import Message, Story
@@ -175,12 +175,25 @@ class Worker:
         try:
             await asyncio.wrap_future(written)
             await asyncio.wrap_future(logged)
-        except Exception:
+        except Exception as problem:
             log.exception("Job %s: its end could not be written.", running.job.id)
-            return await asyncio.wrap_future(following)
+            await self._fail(running, problem)
         self._tell(running, last, messages)
         self._tell(running, None, [("executing", {"node": None, "prompt_id": running.job.id})])
         return await asyncio.wrap_future(following)
+
+    async def _fail(self, running: Running, problem: Exception) -> None:
+        """Write at least that the job failed, and why; try until the database takes it (its disk may be full)."""
+        error = {"exception_type": type(problem).__name__, "exception_message": f"The result could not be kept: {problem}"}
+        while not self._stopping:
+            try:
+                ending = Ending(State.FAILED, {}, {}, [], error)
+                return await asyncio.wrap_future(self.leases.finish(running.job.id, ending))
+            except JobError:
+                return None
+            except Exception:
+                await asyncio.sleep(IDLE_SECONDS)
+        return None
 
     def _hear(self, running: Running, event: events.Event) -> None:
         """An event of the job in hand. Its last one is held back until it is written."""

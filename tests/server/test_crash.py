@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 import urllib.error
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def survive(process: Process, jobs: int, kills: int, seed: int) -> None:
         time.sleep(0.1)
     history = process.get("/history")
     assert set(history) == set(taken.values())
-    assert Counter(entry["status"]["status_str"] for entry in history.values()) == {"success": jobs}
+    assert [entry["status"] for entry in history.values() if entry["status"]["status_str"] != "success"] == []
     files = sorted(path.name for path in (process.base / "output").iterdir() if path.is_file())
     assert files == [f"job{n:03}_00001_.png" for n in range(jobs)]
     assert not list((process.base / "output").rglob("*.part"))

@@ -174,7 +174,7 @@ def test_a_job_that_kills_its_workers_fails(store: JobStore) -> None:
     assert job is not None
     assert job.state is State.FAILED
     assert job.error is not None
-    assert "died 5 times" in str(job.error)
+    assert f"died {ATTEMPTS} times" in str(job.error)
     assert store.remaining == 0 == store.recount()
 
 
