@@ -98,8 +98,8 @@ def _meant(near: Sequence[str]) -> str:
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, str) and not value.strip().lstrip("+-").isdigit():
-        return int(float(value)) if float(value).is_integer() else int(value)
+    if isinstance(value, str) and "." in value and float(value).is_integer():
+        return int(float(value))
     return int(value)
 
 
