@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,12 @@ class Saved:
 
 
 def commit(
-    data: bytes, extension: str, *, job: str, node: str, index: int, folders: Folders, prefix: str = "ComfyUI",
+    data: bytes | Iterable[bytes], extension: str, *, job: str, node: str, index: int, folders: Folders, prefix: str = "ComfyUI",
     kind: str = "output", prompt: Mapping[str, Any] | None = None, width: int = 0, height: int = 0,
 ) -> Saved:  # fmt: skip
     """Write the ``index``-th result of a job's node, unless it is written; the next free number of ``prefix`` names it.
+
+    Large results come in pieces, which are only asked for if they are to be written.
 
     The bytes first become a claim, a file named after (job, node, index) that only one writer can make; then the claim gets its
     public name by a hard link. A crash at any moment leaves either nothing visible or the whole file, and the next try goes on.
@@ -172,9 +174,10 @@ def _last_number(named: Path) -> int:
         return max((int(match[1]) for entry in entries if (match := pattern.match(entry.name))), default=0)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes | Iterable[bytes]) -> None:
     with open(path, "xb") as file:
-        file.write(data)
+        for piece in (data,) if isinstance(data, bytes) else data:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
 

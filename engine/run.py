@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -163,9 +163,10 @@ class Run:
             self.ui.setdefault(name, []).extend(items)
 
     def save(
-        self, data: bytes, extension: str, *, prefix: str = "ComfyUI", kind: str = "output", width: int = 0, height: int = 0
-    ) -> Saved:
-        """Write ``data`` once under the next free number of ``prefix``; ``kind`` is "output" or "temp"."""
+        self, data: bytes | Iterable[bytes], extension: str, *, prefix: str = "ComfyUI", kind: str = "output",
+        width: int = 0, height: int = 0,
+    ) -> Saved:  # fmt: skip
+        """Write ``data``, whole or in pieces, once under the next free number of ``prefix``; ``kind`` is "output" or "temp"."""
         from engine.outputs import commit
 
         index = self._saved

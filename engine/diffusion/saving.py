@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,34 +54,39 @@ def pieces(model: Model | None = None, clip: Clip | None = None, vae: Vae | None
     return found
 
 
-def write(
-    path: Path, what: list[Piece], flags: Mapping[str, Tensor] | None = None, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a safetensors file, whole or not at all."""
+def stream(
+    what: list[Piece], flags: Mapping[str, Tensor] | None = None, metadata: Mapping[str, str] | None = None
+) -> Iterator[bytes]:
+    """A safetensors file of these, piece by piece: the header, then each tensor as it is computed."""
     flags = flags or {}
     header = _header(what, flags, metadata or {})
+    yield len(header).to_bytes(8, "little") + header
+    for piece in what:
+        for _, tensor in piece.tensors():
+            yield _bytes(tensor)
+    for tensor in flags.values():
+        yield _bytes(tensor)
+
+
+def stream_checkpoint(
+    model: Model, clip: Clip | None = None, vae: Vae | None = None, metadata: Mapping[str, str] | None = None
+) -> Iterator[bytes]:
+    """A checkpoint that loads as what it was made of."""
+    return stream(pieces(model, clip, vae), model.family.flags(), metadata)
+
+
+def write(path: Path, data: Iterable[bytes]) -> None:
+    """Write a file in pieces, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            file.write(len(header).to_bytes(8, "little"))
-            file.write(header)
-            for piece in what:
-                for _, tensor in piece.tensors():
-                    file.write(_bytes(tensor))
-            for tensor in flags.values():
-                file.write(_bytes(tensor))
+            for piece in data:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def write_checkpoint(
-    path: Path, model: Model, clip: Clip | None = None, vae: Vae | None = None, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a checkpoint that loads as what it was made of."""
-    write(path, pieces(model, clip, vae), model.family.flags(), metadata)
 
 
 def _header(what: list[Piece], flags: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -99,8 +104,6 @@ def _header(what: list[Piece], flags: Mapping[str, Tensor], metadata: Mapping[st
     return text + b" " * (-len(text) % 8)
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def _bytes(tensor: Tensor) -> bytes:
     """A tensor's bytes as they lie in memory."""
-    octets = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    data: memoryview = octets.numpy().data
-    return data
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
