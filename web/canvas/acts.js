@@ -33,11 +33,13 @@ export function reveal(stage, id) {
 export function search(stage, p) {
   const at = p?.at ?? stage.pointer;
   const screen = p?.screen ?? stage.camera.toScreen(at.x, at.y);
+  let picked = 0; // with Shift+Enter the palette stays, and the next node goes a little below
   stage.app.ui.palette({
     screen: [screen.x, screen.y],
     at: [at.x, at.y],
     onPick: (/** @type {string} */ type) => {
-      const node = stage.doc.edit(stage.app.t('edit.add', { type }), (/** @type {any} */ e) => place(stage, e, type, at, null));
+      const node = stage.doc.edit(stage.app.t('edit.add', { type }), (/** @type {any} */ e) => place(stage, e, type, { x: at.x + 30 * picked, y: at.y + 30 * picked }, null));
+      picked++;
       if (node) stage.doc.select({ nodes: [node.id] });
     },
   });

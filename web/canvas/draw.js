@@ -131,7 +131,9 @@ export class Scene {
     pen.fillRect(area.x, area.y, area.w, area.h);
     look.enter(camera);
     const a = camera.toGraph(area.x, area.y);
-    const view = { x: a.x, y: a.y, w: area.w / camera.scale, h: area.h / camera.scale };
+    // A little more than the area: lines and dots are wider than where they are.
+    const edge = 4 + 4 / camera.scale;
+    const view = { x: a.x - edge, y: a.y - edge, w: area.w / camera.scale + 2 * edge, h: area.h / camera.scale + 2 * edge };
     this.grid(view);
     this.groups(view);
     this.links(view);

@@ -1,0 +1,55 @@
+"""Where a full draw is dear, a gesture reuses the last picture; what one sees in the end is the same."""
+
+import io
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from .scenes import many
+
+DEAR = "() => { window.__test.app.canvas.stage.counters.lastMs = 99; }"
+FULL = "() => { const s = window.__test.app.canvas.stage; s.mark('scene', 'test'); }"
+
+
+@pytest.fixture
+def crowd(editor):
+    return editor.open(many(1000), scale=0.3, offset=(-2000, -800))
+
+
+def far_apart(a: bytes, b: bytes) -> tuple[float, int]:
+    """Mean and greatest difference of two screenshots. Edges may differ a little: how they are smoothed depends on what is drawn with them."""
+    difference = ImageChops.difference(*[Image.open(io.BytesIO(data)).convert("L") for data in (a, b)])
+    return ImageStat.Stat(difference).mean[0], difference.getextrema()[1]
+
+
+def picture(editor):
+    return editor.page.screenshot(clip={"x": 60, "y": 60, "width": 1200, "height": 560})
+
+
+def test_a_pan_shifts_and_paints_the_strips(crowd):
+    crowd.page.evaluate(DEAR)
+    shifts = crowd.scene()["shift"]
+    crowd.drag((500, 600), (637, 541), button="middle", steps=5)
+    assert crowd.scene()["shift"] > shifts
+    assert crowd.scene()["how"] == "shift"
+    shifted = picture(crowd)
+    crowd.page.evaluate(FULL)
+    crowd.settle()
+    assert crowd.scene()["how"] == "full"
+    mean, most = far_apart(shifted, picture(crowd))
+    assert mean < 0.2, "a shifted picture is the picture"
+    assert most < 64
+
+
+def test_a_zoom_scales_and_is_drawn_sharp_a_moment_later(crowd):
+    crowd.page.mouse.move(700, 400)
+    crowd.page.evaluate(DEAR)
+    scaled = crowd.scene()["scaled"]
+    crowd.page.mouse.wheel(0, -60)
+    crowd.until("(scaled) => window.__test.counters.scene.scaled > scaled", scaled)
+    crowd.until("() => window.__test.counters.scene.how === 'full'")
+    crowd.settle()
+    sharp = picture(crowd)
+    crowd.page.evaluate(FULL)
+    crowd.settle()
+    assert far_apart(sharp, picture(crowd))[0] < 0.01
