@@ -22,12 +22,17 @@ export function drawWires(look, routes, seen, strong) {
     else into.set(type, [i]);
   }
   const width = look.lod === FAR ? 1 / scale : Math.max(2, 1.2 / scale);
-  for (const [type, list] of plain) stroke(look, routes, list, typeLook(theme, type).hue, width);
+  for (const [type, list] of inOrder(plain)) stroke(look, routes, list, typeLook(theme, type).hue, width);
   if (!thick.size) return;
   pen.globalAlpha = 0.28;
-  for (const list of thick.values()) stroke(look, routes, list, theme.accent, width + 5);
+  for (const [, list] of inOrder(thick)) stroke(look, routes, list, theme.accent, width + 5);
   pen.globalAlpha = 1;
-  for (const [type, list] of thick) stroke(look, routes, list, typeLook(theme, type).hue, width + 0.8);
+  for (const [type, list] of inOrder(thick)) stroke(look, routes, list, typeLook(theme, type).hue, width + 0.8);
+}
+
+/** Always in the same order, so that crossing wires do not change places as the view moves. @param {Map<string, number[]>} map */
+function inOrder(map) {
+  return [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** @param {Look} look @param {Routes} routes @param {number[]} list @param {string} colour @param {number} width */
