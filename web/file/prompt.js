@@ -4,10 +4,9 @@ import { Edit } from '../graph/record.js';
 import { Workflow, widgetNamed } from '../graph/model.js';
 import { addNode, connect, setPositions, setTitle, setValue } from '../graph/edit.js';
 import { boxOf } from '../graph/shape.js';
-import { layout } from '../graph/tidy.js';
 
-/** @param {Record<string, any>} prompt @param {import('../graph/defs.js').Defs} defs @returns {{flow: Workflow, missing: string[]}} */
-export function workflowFromPrompt(prompt, defs) {
+/** @param {Record<string, any>} prompt @param {import('../graph/defs.js').Defs} defs @returns {Promise<{flow: Workflow, missing: string[]}>} */
+export async function workflowFromPrompt(prompt, defs) {
   const flow = new Workflow(defs);
   const e = new Edit(flow, flow.root, 'Open');
   const missing = new Set();
@@ -28,6 +27,7 @@ export function workflowFromPrompt(prompt, defs) {
     return { id: node.id, w: x1 - x0, h: y1 - y0 };
   });
   const wires = [...flow.root.links.values()].map((link) => ({ from: link.from, to: link.to }));
+  const { layout } = await import('../graph/tidy.js');
   if (boxes.length) setPositions(e, layout(boxes, wires).map(([id, [x, y]]) => [id, [x, y + 30]]));
   return { flow, missing: [...missing] };
 }

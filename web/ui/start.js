@@ -11,7 +11,6 @@ import { Files, nameOf } from '../store/files.js';
 import { Jobs } from '../store/jobs.js';
 import { Words } from '../store/words.js';
 import { Defs } from '../graph/defs.js';
-import { workflowFromPrompt } from '../file/prompt.js';
 import { Layers } from './layers.js';
 import { Commands } from './keys.js';
 import { addCommands } from './commands.js';
@@ -111,13 +110,19 @@ export class App extends Emitter {
     if (this.ready.peek()) this.jobs.adopt();
   }
 
-  /** Opens a parsed workflow, or a prompt of the API form, in a new tab. @param {any} data @param {{name?: string, file?: string|null}} [more] */
+  /** Opens a parsed workflow, or a prompt of the API form, in a new tab. @param {any} data @param {{name?: string, file?: string|null}} [more] @returns {any} the document, or a promise of it */
   open(data, { name, file = null } = {}) {
     const title = name ?? this.freeName();
     if (Array.isArray(data?.nodes)) return this.add(Doc.read(data, this.defs, { name: title, file }));
-    const { flow, missing } = workflowFromPrompt(data, this.defs);
+    return this.openPrompt(data, title);
+  }
+
+  /** @param {Record<string, any>} prompt @param {string} name */
+  async openPrompt(prompt, name) {
+    const { workflowFromPrompt } = await import('../file/prompt.js');
+    const { flow, missing } = await workflowFromPrompt(prompt, this.defs);
     if (missing.length) this.ui.toast(this.t('open.missing', { types: missing.join(', ') }), { kind: 'error' });
-    return this.add(new Doc(flow, { name: title, file }));
+    return this.add(new Doc(flow, { name }));
   }
 
   blank() {
