@@ -52,6 +52,7 @@ export class Mini {
     const { stage, canvas, pen } = this;
     const { camera, theme } = stage;
     const k = camera.dpr, w = canvas.clientWidth, h = canvas.clientHeight;
+    if (!w || !h) return;
     if (canvas.width !== Math.round(w * k)) {
       canvas.width = this.back.width = Math.round(w * k);
       canvas.height = this.back.height = Math.round(h * k);

@@ -51,4 +51,16 @@ export const RU = {
   'form.empty': 'Здесь пока пусто. Щёлкните правой кнопкой по значению на узле и выберите «Показать в режиме приложения», или выберите значения тут.', 'form.edit': 'Выбрать, что показывать', 'form.done': 'Готово', 'form.graph': 'Показать граф', 'form.share': 'Скопировать адрес', 'form.shared': 'Адрес скопирован.', 'form.result': 'Результат', 'form.noResult': 'Нажмите «Пуск», чтобы получить первую картинку.', 'form.pick': 'Что показывать',
   'login.title': 'Вход', 'login.name': 'Имя', 'login.password': 'Пароль', 'login.go': 'Войти',
   // The canvas
+  'toolbox.label': 'Что можно сделать с выделенным', 'toolbox.color': 'Цвет', 'toolbox.more': 'Ещё', 'touch.several': 'Выделять несколько касанием',
+  'view.fit': 'Показать выделенное или всё', 'view.all': 'Показать всё', 'view.full': 'Масштаб 100 %', 'view.in': 'Ближе',
+  'view.out': 'Дальше', 'view.left': 'Сдвинуть вид влево', 'view.right': 'Сдвинуть вид вправо', 'view.up': 'Сдвинуть вид вверх', 'view.down': 'Сдвинуть вид вниз', 'view.minimap': 'Показать или скрыть карту',
+  'node.search': 'Добавить узел', 'node.swap': 'Заменить узел другим', 'walk.next': 'Следующий узел', 'walk.back': 'Предыдущий узел', 'walk.Left': 'К узлу, от которого идёт провод', 'walk.Right': 'К узлу, в который идёт провод',
+  'walk.Up': 'К узлу выше', 'walk.Down': 'К узлу ниже', 'walk.Left.add': 'Выделить и узел, от которого идёт провод', 'walk.Right.add': 'Выделить и узел, в который идёт провод', 'walk.Up.add': 'Выделить и узел выше', 'walk.Down.add': 'Выделить и узел ниже',
+  'wire.quick': 'Соединить выделенные узлы', 'wire.loosen': 'Вынуть узлы из их проводов', 'wire.noPlace': 'У узла «{node}» нет места для этого типа.', 'mark.set': 'Запомнить вид под номером {n}', 'mark.go': 'Перейти к виду {n}', 'mark.kept': 'Вид запомнен под номером {n}',
+  'mark.pinned': 'закреплён', 'mark.muted': 'выключен', 'mark.bypassed': 'в обход', 'mark.missing': 'нет такого', 'column.in': 'Входы', 'column.out': 'Выходы',
+  'media.gone': '{name}: нет такого файла', 'run.steps': '{value} из {max}', 'run.cached': 'из кэша', 'seed.after': 'после запуска', 'seed.none': 'Здесь ещё не было запуска с зерном.', 'button.upload': 'Выбрать файл',
+  'list.filter': 'Фильтр', 'list.none': 'Ничего не подходит', 'edit.set': 'Задать {name}', 'edit.move': 'Переместить', 'edit.insert': 'Вставить в провод',
+  'edit.duplicate': 'Дублировать', 'edit.resize': 'Изменить размер', 'edit.color': 'Цвет', 'edit.disconnect': 'Отсоединить', 'edit.moveWire': 'Перенести провод',
+  'edit.moveWires': 'Перенести провода', 'edit.branch': 'Ответвить провод', 'edit.cut': 'Разрезать провода', 'edit.break': 'Снять провода с гнезда', 'edit.fold': 'Свернуть', 'edit.unfold': 'Развернуть',
+  'edit.reroute': 'Добавить излом', 'edit.unroute': 'Убрать излом',
 };
