@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from engine.node import Blocked, Folder, Run, node
+from engine.folders import Folders
+from engine.node import Blocked, Choose, Folder, Run, node
 from engine.types import Clip, Model, Vae
 from nodes.sizes import Strength100
+
+if TYPE_CHECKING:
+    from engine.diffusion.checkpoints import Checkpoint
 
 
 class LoadedCheckpoint(NamedTuple):
@@ -29,6 +33,13 @@ def embedding_finder(run: Run) -> Callable[[str], Path | None]:
     return find
 
 
+def parts_of(loaded: Checkpoint, name: str) -> LoadedCheckpoint:
+    """What a loader hands on; a part the file lacks stops what needs it, with the cure."""
+    clip = loaded.clip or Blocked(f"{name} holds no text encoder. Load one with Load CLIP and connect that instead.")
+    vae = loaded.vae or Blocked(f"{name} holds no VAE. Load one with Load VAE and connect that instead.")
+    return LoadedCheckpoint(loaded.model, clip, vae)
+
+
 CheckpointName = Annotated[str, Folder("checkpoints")]
 
 
@@ -37,10 +48,7 @@ def checkpoint_loader_simple(ckpt_name: CheckpointName, *, run: Run) -> LoadedCh
     """A model file: the denoiser, its text encoder and its VAE. What it is, is read from the file itself."""
     from engine.diffusion.checkpoints import load_checkpoint
 
-    loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run))
-    clip = loaded.clip or Blocked(f"{ckpt_name} holds no text encoder. Load one with Load CLIP and connect that instead.")
-    vae = loaded.vae or Blocked(f"{ckpt_name} holds no VAE. Load one with Load VAE and connect that instead.")
-    return LoadedCheckpoint(loaded.model, clip, vae)
+    return parts_of(load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run)), ckpt_name)
 
 
 @node(
@@ -54,6 +62,25 @@ def checkpoint_loader_simple(ckpt_name: CheckpointName, *, run: Run) -> LoadedCh
 def checkpoint_loader(config_name: Annotated[str, Folder("configs")], ckpt_name: CheckpointName, *, run: Run) -> LoadedCheckpoint:
     """As Load Checkpoint; the config is not needed, the file says what it is."""
     return checkpoint_loader_simple(ckpt_name, run=run)
+
+
+def pipeline_folders(folders: Folders) -> list[str]:
+    """The folders of models/diffusers that hold a whole pipeline."""
+    return [name.removesuffix("/model_index.json") for name in folders.names("diffusers", ("/model_index.json",))]
+
+
+@node(
+    "DiffusersLoader",
+    category="advanced/loaders/deprecated",
+    outputs=("MODEL", "CLIP", "VAE"),
+    lane="io",
+)
+def diffusers_loader(model_path: Annotated[str, Choose(pipeline_folders)], *, run: Run) -> LoadedCheckpoint:
+    """A model as diffusers keeps it: a folder with a sub-folder for each part."""
+    from engine.diffusion.pipeline_folder import load_folder
+
+    index = run.folders.find("diffusers", f"{model_path}/model_index.json")
+    return parts_of(load_folder(index.parent, run.place, embedding_finder(run)), model_path)
 
 
 @node("UNETLoader", category="advanced/loaders", title="Load Diffusion Model", lane="io")

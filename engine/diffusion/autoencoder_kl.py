@@ -34,6 +34,11 @@ class KLConfig:
         """Groups of the norms: 32, or four channels each in narrow networks."""
         return min(32, self.channels[0] // 4)
 
+    @property
+    def spatial(self) -> int:
+        """Pixels to a latent cell, each way."""
+        return 1 << (len(self.channels) - 1)
+
     def build(self) -> nn.Module:
         """The network on the meta device."""
         return networks.build("AutoencoderKL", self.arguments())

@@ -59,7 +59,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """The denoiser of a file and the prefix it lies under."""
 
     prefix: str
@@ -71,14 +71,14 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
     """All parts of a model file. Takes some 0.1 s whatever its size: weights are mapped, modules made on first use."""
     file = _read(path)
     place = place or PlaceOnCpu()
-    found = _denoiser(file)
+    found = bind(file)
     text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
     vae_prefix, vae = _vae(file, place) if found.prefix else ("", None)
     used = {prefix + row.source for prefix, part in text.items() for row in part.keymap}
     used |= {vae_prefix + row.source for row in vae.part.keymap} if vae is not None else set()
     _check_names(found, used, file)
     for part in (found.part, *text.values(), *([vae.part] if vae is not None else [])):
-        _check_complete(path, part)
+        check_complete(path, part)
     clip = Clip(stacks.assemble(found.family.text, list(text.values())), place, embeddings) if text else None
     return Checkpoint(path, found.family, found.part, place, clip, vae, file.metadata)
 
@@ -86,8 +86,8 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
 def load_denoiser(path: Path, place: Place | None = None) -> Checkpoint:
     """The denoiser alone, of a file of its own or of a whole checkpoint."""
     file = _read(path)
-    found = _denoiser(file)
-    _check_complete(path, found.part)
+    found = bind(file)
+    check_complete(path, found.part)
     return Checkpoint(path, found.family, found.part, place or PlaceOnCpu(), metadata=file.metadata)
 
 
@@ -124,7 +124,7 @@ def load_clip_vision(path: Path, place: Place | None = None) -> ClipVision:
     for _, inner in prefixes.candidates(tensors, vision.PREFIXES):
         part = vision.part(inner)
         if part is not None:
-            _check_complete(path, part)
+            check_complete(path, part)
             return ClipVision(part, place or PlaceOnCpu())
     raise CheckpointError(path, f"there is no CLIP image encoder in it; this looks like {_guess(tensors)}")
 
@@ -146,15 +146,15 @@ def _read(path: Path) -> TensorFile:
     return file
 
 
-def _denoiser(file: TensorFile) -> _Found:
-    """The denoiser under the first prefix where some family recognises it."""
-    for prefix, named in prefixes.candidates(file.tensors, prefixes.DENOISER):
+def bind(file: TensorFile, where: Iterable[str] = prefixes.DENOISER) -> Found:
+    """The denoiser of a file, under the first prefix where some family recognises it."""
+    for prefix, named in prefixes.candidates(file.tensors, where):
         inner = in_known_names(named)
         for family in FAMILIES:
             bound = family.recognise(inner, file.tensors, file.metadata)
             if bound is not None:
                 part = Part("denoiser", bound.build, bound.keymap(inner), inner)
-                return _Found(prefix, bound, part)
+                return Found(prefix, bound, part)
     kind = prefixes.kind(file.tensors)
     if kind is None:
         some = ", ".join(list(file.tensors)[:3])
@@ -168,11 +168,11 @@ def _vae(file: TensorFile, place: Place) -> tuple[str, Vae | None]:
         found = autoencoder_kl.part(inner)
         if found is not None:
             config, part = found
-            return prefix, Vae(part, config.latent_channels, 2 ** (len(config.channels) - 1), place)
+            return prefix, Vae(part, config.latent_channels, config.spatial, place)
     return "", None
 
 
-def _check_names(found: _Found, used: set[str], file: TensorFile) -> None:
+def _check_names(found: Found, used: set[str], file: TensorFile) -> None:
     """Every tensor of the file must be used or a known stray."""
     denoiser = {row.source for row in found.part.keymap}
     left = [found.prefix + name for name in found.part.stored if name not in denoiser]
@@ -183,7 +183,7 @@ def _check_names(found: _Found, used: set[str], file: TensorFile) -> None:
         raise CheckpointError(file.path, problem)
 
 
-def _check_complete(path: Path, part: Part) -> None:
+def check_complete(path: Path, part: Part) -> None:
     """The part must have every weight its network needs, in its shape."""
     needed, there = part.build().state_dict(), part.weights()
     missing = [name for name in needed if name not in there]

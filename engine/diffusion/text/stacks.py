@@ -20,9 +20,12 @@ class Slot:
     pad: int = END
     layer: int = -1
     normalise: bool = True
+    layers: int | None = None  # of the whole tower: diffusers leaves out those that are never listened to
 
     def tower(self, part: Part) -> Tower:
-        return Tower(self.name, part, self.pad, self.layer, self.normalise)
+        missing = 0 if self.layers is None else self.layers - towers.depth(part.keymap)
+        layer = self.layer + missing if 0 < missing < -self.layer else self.layer
+        return Tower(self.name, part, self.pad, layer, self.normalise)
 
 
 L1 = ("cond_stage_model.transformer.", "text_encoders.clip_l.transformer.", "te.")
@@ -33,7 +36,7 @@ H = ("cond_stage_model.model.", "conditioner.embedders.0.model.", "text_encoders
 
 STACKS: Mapping[str, tuple[Slot, ...]] = {
     "sd1": (Slot("l", L1),),
-    "sd2": (Slot("h", H, pad=0, layer=-2),),
+    "sd2": (Slot("h", H, pad=0, layer=-2, layers=24),),
     "sdxl": (Slot("l", L2, layer=-2, normalise=False), Slot("g", G, pad=0, layer=-2, normalise=False)),
     "sdxl_refiner": (Slot("g", G1, pad=0, layer=-2, normalise=False),),
 }

@@ -45,7 +45,7 @@ def part(tensors: Tensors, kind: str | None = None) -> Part | None:
     hidden = by_target.get("text_model.encoder.layers.0.mlp.fc1.weight")
     config = TextConfig(
         width=width,
-        layers=len({row.target.split(".")[3] for row in keymap if row.target.startswith("text_model.encoder.layers.")}),
+        layers=depth(keymap),
         hidden=width * 4 if hidden is None else tensors[hidden.source].shape[0],
         activation="quick_gelu" if kind == "l" else "gelu",
         projection=None if projection is None else projection.view(tensors[projection.source]).shape[0],
@@ -53,6 +53,11 @@ def part(tensors: Tensors, kind: str | None = None) -> Part | None:
         positions=tensors[by_target["text_model.embeddings.position_embedding.weight"].source].shape[0],
     )
     return Part(f"clip_{kind}", partial(_build, config), keymap, tensors)
+
+
+def depth(keymap: KeyMap) -> int:
+    """How many layers a text tower has."""
+    return len({row.target.split(".")[3] for row in keymap if row.target.startswith("text_model.encoder.layers.")})
 
 
 def _transformers(names: Iterable[str]) -> KeyMap:
