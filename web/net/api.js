@@ -29,7 +29,7 @@ export class Api {
   /** @param {string} path @param {RequestInit} [options] @returns {Promise<Response>} */
   async fetch(path, options = {}) {
     const response = await fetch(`${this.base}/api${path}`, { credentials: 'same-origin', ...options });
-    if (response.status === 401) dispatchEvent(new CustomEvent('latent-loom:login'));
+    if (response.status === 401 && path !== '/login') dispatchEvent(new CustomEvent('latent-loom:login'));
     if (!response.ok) {
       const text = await response.text();
       let body;

@@ -4,12 +4,13 @@ import { effect, html, render, useEffect, useRef } from '../vendor/preact.js';
 import { Bar } from './bar.js';
 import { Rail, SidePanel } from './panels.js';
 import { MenuLayer } from './menu.js';
-import { Palette } from './search.js';
 import { CommandPalette } from './commandlist.js';
 import { Dialogs } from './dialogs.js';
 import { Toasts } from './toast.js';
 import { ProgressLine, listenForAuto } from './run.js';
 import { Icon } from './icon.js';
+import { Palette, addAt } from './search.js';
+import { listenToPrompts } from './assist.js';
 import { Form } from './lazy.js';
 import { mountCanvas } from '../canvas/view.js';
 
@@ -23,6 +24,7 @@ export async function mountShell(app) {
   if (app.test) (await import('../canvas/probe.js')).expose(app);
   dropAnywhere(app);
   listenForAuto(app);
+  listenToPrompts(app);
   effect(() => {
     const rev = app.active.value.rev.value;
     if (rev) app.emit('edited');
@@ -110,14 +112,30 @@ function Spoken({ app }) {
   return null;
 }
 
-/** Files may be dropped on anything that does not take them itself. @param {any} app */
+const OURS = ['application/x-latent-loom-node', 'application/x-latent-loom-file'];
+
+/** Files may be dropped on anything that does not take them itself; node types and pictures of ours, on the canvas. @param {any} app */
 function dropAnywhere(app) {
   addEventListener('dragover', (event) => {
-    if (event.dataTransfer?.types.includes('Files')) event.preventDefault();
+    if (event.dataTransfer?.types.some((type) => type === 'Files' || OURS.includes(type))) event.preventDefault();
   });
   addEventListener('drop', (event) => {
-    if (event.defaultPrevented || !event.dataTransfer?.files.length) return;
-    event.preventDefault();
-    void app.ui.dropFiles(event.dataTransfer.files);
+    if (event.defaultPrevented || !event.dataTransfer) return;
+    const [type, file] = OURS.map((kind) => event.dataTransfer?.getData(kind));
+    const over = /** @type {Element} */ (event.target).closest?.('#canvas')?.getBoundingClientRect();
+    const at = over && app.canvas.worldAt([event.clientX - over.left, event.clientY - over.top]);
+    if (event.dataTransfer.files.length) event.preventDefault(), void app.ui.dropFiles(event.dataTransfer.files);
+    else if (type && at) event.preventDefault(), addAt(app, type, [at[0] - 100, at[1]]);
+    else if (file && at) event.preventDefault(), void import('./gallery.js').then(({ toInput }) => toInput(app, JSON.parse(file), nodeAt(app, at), at));
   });
+}
+
+/** The topmost node at a place. @param {any} app @param {[number, number]} at */
+function nodeAt(app, [x, y]) {
+  const { graph } = app.active.peek();
+  const hits = graph.list.filter((/** @type {any} */ node) => {
+    const [x0, y0, x1, y1] = graph.boxes.subarray(node.at * 4, node.at * 4 + 4);
+    return x >= x0 && x <= x1 && y >= y0 && y <= y1 && node.widgets.some((/** @type {any} */ widget) => widget.options.image);
+  });
+  return hits.sort((/** @type {any} */ a, /** @type {any} */ b) => b.z - a.z)[0]?.id;
 }

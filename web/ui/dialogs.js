@@ -15,6 +15,7 @@ const KINDS = {
   diff: lazy(() => import('./diff.js'), 'Diff'),
   sweep: lazy(() => import('./sweep.js'), 'Sweep'),
   sweepGrid: lazy(() => import('./sweep.js'), 'SweepGrid'),
+  login: lazy(() => import('./login.js'), 'Login'),
   logs: lazy(() => import('./logs.js'), 'Logs'),
   stats: lazy(() => import('./stats.js'), 'Stats'),
 };

@@ -68,11 +68,11 @@ export function pictureItems(app, item) {
   ];
 }
 
-/** Puts a picture that was made into the input folder and on a Load Image node: the selected one, or a new one. @param {any} app @param {any} file */
-export async function toInput(app, file) {
+/** Puts a picture that was made into the input folder and on a node that loads pictures: the one named, the selected one, or a new one. @param {any} app @param {any} file @param {any} [id] @param {[number, number]} [at] */
+export async function toInput(app, file, id, at) {
   const blob = await (await fetch(app.api.viewUrl(file))).blob();
   const doc = app.active.peek();
-  const selected = [...doc.selection.nodes].map((id) => doc.graph.node(id)).find((node) => node?.widgets.some((/** @type {any} */ widget) => widget.options.image));
+  const selected = at ? undefined : [...doc.selection.nodes].map((one) => doc.graph.node(one)).find((node) => node?.widgets.some((/** @type {any} */ widget) => widget.options.image));
   const { dropOnNew } = await import('./send.js');
-  await dropOnNew(app, new File([blob], file.filename, { type: blob.type }), selected?.id);
+  await dropOnNew(app, new File([blob], file.filename, { type: blob.type }), id ?? selected?.id, at);
 }

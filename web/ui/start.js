@@ -49,6 +49,7 @@ export class App extends Emitter {
 
   async start() {
     addCommands(this);
+    addEventListener('latent-loom:login', () => this.askLogin());
     applyTheme(this);
     const [info, stored, opened] = await Promise.all([this.api.objectInfo().catch(() => ({})), this.api.json('/settings').catch(() => ({})), Drafts.read()]);
     this.defs.load(info);
@@ -62,6 +63,11 @@ export class App extends Emitter {
     this.socket.connect();
     void this.files.refresh().catch(() => {});
     void this.files.refreshTemplates();
+  }
+
+  /** The server wants to know who one is. */
+  askLogin() {
+    if (!this.ui.dialogs.peek().some((dialog) => dialog.name === 'login')) void this.ui.dialog('login');
   }
 
   /** @param {{drafts: import('../store/draft.js').Draft[], active: string|null}} opened */
