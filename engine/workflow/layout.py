@@ -87,23 +87,16 @@ def node_of(
 
 
 def place(nodes: Mapping[str, dict[str, Any]], prompt: Mapping[str, Any], ids: Mapping[str, int]) -> None:
-    """Columns by distance from the sources; within one, the order of the file."""
-    feeds = {
-        key: [value[0] for value in (entry.get("inputs") or {}).values() if link_source(value, ids)]
-        for key, entry in prompt.items()
-    }
-    column: dict[str, int] = {}
-    pending = list(feeds)
-    opened: set[str] = set()
-    while pending:
-        key = pending[-1]
-        missing = [source for source in feeds[key] if source not in column and source not in opened]
-        if key in column or not missing:
-            column.setdefault(key, 1 + max((column.get(source, -1) for source in feeds[key]), default=-1))
-            pending.pop()
-        else:
-            opened.add(key)
-            pending += missing
+    """Columns by distance from the sources; within one, the order of the file. The nodes of a cycle share a column."""
+    import networkx as nx
+
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(prompt)
+    for key, entry in prompt.items():
+        graph.add_edges_from((value[0], key) for value in (entry.get("inputs") or {}).values() if link_source(value, ids))
+    whole = nx.condensation(graph)
+    generations = enumerate(nx.topological_generations(whole))
+    column = {key: depth for depth, parts in generations for part in parts for key in whole.nodes[part]["members"]}
     heights: dict[int, float] = {}
     for order, key in enumerate(sorted(nodes, key=lambda key: column[key])):
         node = nodes[key]
