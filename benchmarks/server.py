@@ -64,7 +64,7 @@ async def running(base: Path) -> AsyncIterator[tuple[str, int, float]]:
         port = found.getsockname()[1]
     words = [sys.executable, "main.py", "--base-directory", str(base), "--port", str(port), "--dont-print-server"]
     began = time.perf_counter()
-    more = ["--verbose", "WARNING", "--max-history", "1000000"]
+    more = ["--verbose", "WARNING", "--max-history", "1000000", "--trust-all-packs"]
     process = await asyncio.create_subprocess_exec(*words, *more, cwd=PROJECT)
     url = f"http://127.0.0.1:{port}"
     try:

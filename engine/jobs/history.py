@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, desc, func, or_, select
 
 from engine.jobs.job import FINISHED, Job, State, now
-from engine.jobs.store import COLUMNS, JobStore, forget, owned, read
+from engine.jobs.statements import COLUMNS
+from engine.jobs.store import JobStore, forget, owned, read
 from engine.jobs.tables import jobs
 
 DAY_MS = 86_400_000

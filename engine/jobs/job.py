@@ -75,6 +75,8 @@ class Submission:
     targets: Sequence[str]
     owner: str = "default"
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    chosen_id: bool = False
+    """The client chose the id, so that there may be a job of that id already."""
     client_id: str | None = None
     extra: Document = field(default_factory=dict)
     number: float | None = None

@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from engine.jobs.job import Document, Job, JobError, State, dump, now
-from engine.jobs.store import COLUMNS, ORDER, JobStore, read
-from engine.jobs.tables import jobs, marks
+from engine.jobs.statements import FINISH, FIRST, FIRST_OF, INSERT_LOG, LEASE
+from engine.jobs.store import JobStore, read
+from engine.jobs.tables import jobs
 
 LEASE_MS = 30_000
 """How long a worker may stay silent before its job is given to another."""
@@ -82,26 +83,23 @@ class Leases:
         return self.store.writer.submit(self._take)
 
     def _take(self, connection: Connection) -> Job | None:
-        if connection.execute(select(marks.c.value).where(marks.c.name == "paused")).scalar():
+        if self.store.paused:
             return None
         job = self._next(connection)
         if job is None:
             return None
         self._served[job.owner] = now()
-        values = {
-            "state": State.RUNNING, "started": job.started or now(), "worker": self.worker, "lease_until": now() + self.lease_ms,
-            "attempts": job.attempts + 1,
-        }  # fmt: skip
-        connection.execute(update(jobs).where(jobs.c.seq == job.seq).values(**values))
+        until, tries = now() + self.lease_ms, job.attempts + 1
+        lease = {"job": job.seq, "at": job.started or now(), "by": self.worker, "until": until, "tries": tries}
+        connection.execute(LEASE, lease)
         return replace(job, state=State.RUNNING, started=job.started or now(), worker=self.worker, attempts=job.attempts + 1)
 
     def _next(self, connection: Connection) -> Job | None:
         """The first job in order; among several users' equally urgent first jobs, that of the one served longest ago."""
-        first = select(*COLUMNS).where(jobs.c.state == State.QUEUED).order_by(*ORDER).limit(1).with_for_update(skip_locked=True)
         if len(self.store.owners) < 2:
-            row = connection.execute(first).first()
+            row = connection.execute(FIRST).first()
             return read(row) if row else None
-        rows = [connection.execute(first.where(jobs.c.owner == owner)).first() for owner in sorted(self.store.owners)]
+        rows = [connection.execute(FIRST_OF, {"by": owner}).first() for owner in sorted(self.store.owners)]
         found = [read(row) for row in rows if row is not None]
         self.store.owners = {job.owner for job in found}
         return min(found, key=lambda job: (job.rank, self._served.get(job.owner, 0), job.number, job.seq), default=None)
@@ -116,21 +114,23 @@ class Leases:
         asked = connection.execute(select(jobs.c.cancel_asked).where(jobs.c.id == job_id)).scalar()
         return done.rowcount == 1 and not asked
 
-    def finish(self, job_id: str, ending: Ending) -> "Future[None]":
-        """Write how a job of ours ended; an error if it is not running or not ours."""
-        return self.store.writer.submit(lambda connection: self._finish(connection, job_id, ending))
-
-    def _finish(self, connection: Connection, job_id: str, ending: Ending) -> None:
-        mine = (jobs.c.id == job_id, jobs.c.worker == self.worker, jobs.c.state == State.RUNNING)
-        values: Mapping[str, Any] = {
-            "state": ending.state, "finished": now(), "outputs": dump(ending.outputs), "meta": dump(ending.meta),
-            "messages": dump(ending.messages), "error": dump(ending.error) if ending.error else None,
-            "outputs_count": ending.outputs_count, "lease_until": None,
+    def finish(self, job_id: str, ending: Ending, lines: Sequence[tuple[int, str]] = ()) -> "Future[None]":
+        """Write how a job of ours ended, and its log; an error if it is not running or not ours."""
+        end = {
+            "job": job_id, "by": self.worker, "end": ending.state.value, "at": now(), "shown": dump(ending.outputs),
+            "about": dump(ending.meta), "told": dump(ending.messages), "wrong": dump(ending.error) if ending.error else None,
+            "many": ending.outputs_count,
         }  # fmt: skip
-        if connection.execute(update(jobs).where(*mine).values(**values)).rowcount != 1:
+        log = [{"job_id": job_id, "time": when, "text": text} for when, text in lines]
+        return self.store.writer.submit(lambda connection: self._finish(connection, job_id, end, log))
+
+    def _finish(self, connection: Connection, job_id: str, end: Document, log: list[Document]) -> None:
+        if connection.execute(FINISH, end).rowcount != 1:
             state = connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar()
             raise JobError(f"Expected job {job_id} to be running here, but it is {state or 'gone'}; its result is dropped.")
-        self.store.count(-1)
+        if log:
+            connection.execute(INSERT_LOG, log)
+        self.store.writer.after_commit(lambda: self.store.count(-1))
 
     def put_back(self, job_id: str) -> "Future[None]":
         """Queue a job of ours again, in its old place: the server is going down in good order."""
@@ -151,11 +151,11 @@ class Leases:
             this = update(jobs).where(jobs.c.id == row.id)
             if row.cancel_asked:
                 connection.execute(this.values(state=State.CANCELLED, finished=now(), lease_until=None))
-                self.store.count(-1)
+                self.store.writer.after_commit(lambda: self.store.count(-1))
             elif row.attempts >= ATTEMPTS:
                 error = {"exception_type": "WorkerDied", "exception_message": worker_died(row.attempts)}
                 connection.execute(this.values(state=State.FAILED, finished=now(), lease_until=None, error=dump(error)))
-                self.store.count(-1)
+                self.store.writer.after_commit(lambda: self.store.count(-1))
             else:
                 later = {"number": self.store.next_number()} if row.attempts >= DEFER else {}
                 connection.execute(this.values(state=State.QUEUED, worker=None, lease_until=None, **later))

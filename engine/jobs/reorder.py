@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from engine.jobs.job import Job, JobError, State, dump
-from engine.jobs.store import COLUMNS, ORDER, JobStore, owned, read
+from engine.jobs.statements import COLUMNS, ORDER
+from engine.jobs.store import JobStore, owned, read
 from engine.jobs.tables import jobs
 
 

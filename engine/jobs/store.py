@@ -4,20 +4,13 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, delete, func, or_, select, update
 
 from engine.jobs.database import keep
 from engine.jobs.job import OPEN, Job, JobError, State, Submission, dump, now
+from engine.jobs.statements import COLUMNS, GET, GET_OWNED, INSERT_JOB, INSERT_LOG, ORDER
 from engine.jobs.tables import job_logs, jobs, marks
 from engine.jobs.writer import Writer
-
-COLUMNS = (
-    jobs.c.seq, jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.rank, jobs.c.number, jobs.c.client_id, jobs.c.workflow_id,
-    jobs.c.title, jobs.c.prompt, jobs.c.extra, jobs.c.targets, jobs.c.created, jobs.c.started, jobs.c.finished, jobs.c.worker,
-    jobs.c.attempts, jobs.c.cancel_asked, jobs.c.outputs, jobs.c.meta, jobs.c.messages, jobs.c.error, jobs.c.outputs_count,
-)  # fmt: skip
-ORDER = (jobs.c.rank, jobs.c.number, jobs.c.seq)
-"""Who runs first: higher priority, then lower number, then earlier."""
 
 
 def read(row: Sequence[Any]) -> Job:
@@ -38,6 +31,7 @@ class JobStore:
             highest = connection.execute(select(func.max(func.abs(jobs.c.number)))).scalar()
         self._counter = int(highest or 0)
         self._remaining = 0
+        self._paused = False
         self.owners: set[str] = set()
         self.recount()
 
@@ -60,6 +54,7 @@ class JobStore:
             self._remaining = connection.execute(select(func.count()).where(jobs.c.state.in_(OPEN))).scalar_one()
             owners = connection.execute(select(jobs.c.owner).where(jobs.c.state == State.QUEUED).distinct()).scalars()
             self.owners |= set(owners)
+            self._paused = bool(connection.execute(select(marks.c.value).where(marks.c.name == "paused")).scalar())
         return self._remaining
 
     def next_number(self) -> float:
@@ -67,9 +62,11 @@ class JobStore:
         self._counter += 1
         return float(self._counter)
 
-    def count(self, change: int) -> None:
-        """Called by the writer thread where open jobs begin or end."""
+    def count(self, change: int, owner: str | None = None) -> None:
+        """Called by the writer thread once open jobs have begun or ended."""
         self._remaining += change
+        if owner is not None:
+            self.owners.add(owner)
 
     # submitting -------------------------------------------------------------------------------------------------------
 
@@ -78,7 +75,7 @@ class JobStore:
         return self.writer.submit(lambda connection: self._insert(connection, wanted), durable=True)
 
     def _insert(self, connection: Connection, wanted: Submission) -> Job:
-        same = find_same(connection, wanted)
+        same = find_same(connection, wanted) if wanted.chosen_id or wanted.idempotency_key else None
         if same is not None:
             return same
         following = self.next_number()
@@ -89,9 +86,8 @@ class JobStore:
             "prompt": dump(wanted.prompt), "extra": dump(wanted.extra), "targets": dump(list(wanted.targets)),
             "created": now(), "attempts": 0, "cancel_asked": False, "outputs_count": 0,
         }  # fmt: skip
-        result = connection.execute(insert(jobs).values(idempotency_key=wanted.idempotency_key, **row))
-        self.count(1)
-        self.owners.add(wanted.owner)
+        result = connection.execute(INSERT_JOB, {"idempotency_key": wanted.idempotency_key, **row})
+        self.writer.after_commit(lambda: self.count(1, wanted.owner))
         key = result.inserted_primary_key
         return Job(
             seq=key[0] if key else 0, id=wanted.id, owner=wanted.owner, state=State.QUEUED, rank=-wanted.priority,
@@ -106,7 +102,8 @@ class JobStore:
     def get(self, job_id: str, owner: str | None = None) -> Job | None:
         """One job; None if there is none of that id (or it is someone else's)."""
         with self.reading() as connection:
-            row = connection.execute(owned(select(*COLUMNS).where(jobs.c.id == job_id), owner)).first()
+            given = {"job": job_id} if owner is None else {"job": job_id, "by": owner}
+            row = connection.execute(GET if owner is None else GET_OWNED, given).first()
         return read(row) if row else None
 
     def queue(self, owner: str | None = None, limit: int = 10_000) -> tuple[list[Job], list[Job]]:
@@ -146,19 +143,24 @@ class JobStore:
         if waiting:
             ended = {"state": State.CANCELLED, "finished": now()}
             connection.execute(update(jobs).where(jobs.c.id.in_(waiting)).values(**ended))
-            self.count(-len(waiting))
+            self.writer.after_commit(lambda: self.count(-len(waiting)))
         if running:
             connection.execute(update(jobs).where(jobs.c.id.in_(running)).values(cancel_asked=True))
         return waiting + running
 
     def pause(self, paused: bool) -> "Future[None]":
         """Stop (or go on) starting jobs; the running one goes on."""
-        return self.writer.submit(lambda connection: keep(connection, "paused", "1" if paused else ""), durable=True)
+
+        def work(connection: Connection) -> None:
+            keep(connection, "paused", "1" if paused else "")
+            self._paused = paused
+
+        return self.writer.submit(work, durable=True)
 
     @property
     def paused(self) -> bool:
-        with self.reading() as connection:
-            return bool(connection.execute(select(marks.c.value).where(marks.c.name == "paused")).scalar())
+        """Whether no job is started. Another process' word arrives with the next ``recount``."""
+        return self._paused
 
     # logs -------------------------------------------------------------------------------------------------------------
 
@@ -195,7 +197,7 @@ def find_same(connection: Connection, wanted: Submission) -> Job | None:
 
 def write_log(connection: Connection, job_id: str, rows: list[dict[str, Any]]) -> None:
     if rows and connection.execute(select(jobs.c.seq).where(jobs.c.id == job_id)).first():
-        connection.execute(insert(job_logs), rows)
+        connection.execute(INSERT_LOG, rows)
 
 
 def forget(connection: Connection, job_ids: Sequence[str]) -> None:

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import events
-from engine.jobs.job import plain
+from engine.jobs.job import dump, plain
 
 Data = dict[str, Any]
-Message = tuple[str, Data]
+
+
+class Encoded(str):
+    """Data that is JSON text already."""
+
+    __slots__ = ()
+
+
+Message = tuple[str, Data | Encoded]
 SNAPSHOT_SECONDS = 0.1
 FREQUENT_BELOW = 64
 """A snapshot of a job with more nodes than this is told at most every ``SNAPSHOT_SECONDS``: it grows with the graph."""
@@ -31,6 +39,7 @@ class Story:
     error: Data | None = None
     last_node: str | None = None
     last_display: str | None = None
+    _texts: dict[str, str] = field(default_factory=dict)
     _told_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,7 +91,7 @@ class Story:
         if isinstance(event, events.Failed):
             self.error = self._failure(event)
             if event.node in self.nodes:
-                self.nodes[event.node]["state"] = "error"
+                self._note(self.nodes[event.node] | {"state": "error"})
             return [*self._now(), ("execution_error", {**self.error, "timestamp": stamp(event.time)})]
         if isinstance(event, events.Cancelled):
             stopped = {"node_id": event.node, "node_type": event.type, "executed": list(event.finished)}
@@ -97,10 +106,10 @@ class Story:
 
     def _snapshot(self, event: Any, value: float, total: float, state: str) -> list[Message]:
         """Note where a node stands; the whole state as a message, if it is time for one."""
-        self.nodes[event.node] = {
+        self._note({
             "value": value, "max": total, "state": state, "node_id": event.node, "prompt_id": self.job,
             "display_node_id": event.display, "parent_node_id": event.parent, "real_node_id": event.display,
-        }  # fmt: skip
+        })  # fmt: skip
         if len(self.nodes) > FREQUENT_BELOW and self.clock() - self._told_at < SNAPSHOT_SECONDS:
             return []
         return [self.progress_state()]
@@ -108,9 +117,17 @@ class Story:
     def _now(self) -> list[Message]:
         return [self.progress_state()] if len(self.nodes) > FREQUENT_BELOW else []
 
+    def _note(self, state: Data) -> None:
+        """Keep a node's state, and its text: most of a snapshot is as it was in the one before."""
+        node = state["node_id"]
+        self.nodes[node] = state
+        self._texts[node] = f"{dump(node)}:{dump(state)}"
+
     def progress_state(self) -> Message:
+        """Where every node stands that has begun."""
         self._told_at = self.clock()
-        return "progress_state", {**self._about(), "nodes": {node: dict(state) for node, state in self.nodes.items()}}
+        about = dump(self._about())[:-1]
+        return "progress_state", Encoded(f'{about},"nodes":{{{",".join(list(self._texts.values()))}}}}}')
 
     def _failure(self, event: events.Failed) -> Data:
         return {

@@ -169,12 +169,10 @@ class Worker:
         state = {events.Finished: State.DONE, events.Cancelled: State.CANCELLED}.get(type(last), State.FAILED)
         running.note(describe(last))
         ending = Ending(state, story.outputs, story.meta, story.kept, story.error, story.outputs_count())
-        written = self.leases.finish(running.job.id, ending)
-        logged = self.store.log(running.job.id, running.lines)
+        written = self.leases.finish(running.job.id, ending, running.lines)
         following = self.leases.take()
         try:
             await asyncio.wrap_future(written)
-            await asyncio.wrap_future(logged)
         except Exception as problem:
             log.exception("Job %s: its end could not be written.", running.job.id)
             await self._fail(running, problem)

@@ -27,6 +27,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._after: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="job-writer", daemon=True)
@@ -43,6 +44,10 @@ class Writer:
 
     def call(self, work: Work[T], *, durable: bool = False) -> T:
         return self.submit(work, durable=durable).result()
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Called by a change while it runs: do ``act`` once it is committed, not at all if it is undone."""
+        self._after.append(act)
 
     def close(self) -> None:
         """Write what waits, then end the thread."""
@@ -63,9 +68,27 @@ class Writer:
                     set_durable(connection, durable)
                     synced = durable
                 if batch:
-                    commit(connection, batch)
+                    self._commit(connection, batch)
                 if last:
                     return
+
+    def _commit(self, connection: Connection, batch: list[_Entry]) -> None:
+        """Run a batch in one transaction; where one change fails, each runs in its own so that only that one fails."""
+        self._after.clear()
+        try:
+            with connection.begin():
+                results = [work(connection) for work, _, _ in batch]
+        except Exception as problem:
+            if len(batch) == 1:
+                batch[0][1].set_exception(problem)
+                return
+            for entry in batch:
+                self._commit(connection, [entry])
+            return
+        for act in self._after:
+            act()
+        for (_, future, _), result in zip(batch, results, strict=True):
+            future.set_result(result)
 
     def _take(self) -> tuple[list[_Entry], bool]:
         """Everything that waits now (at least one entry), and whether it was the end."""
@@ -87,19 +110,3 @@ def set_durable(connection: Connection, durable: bool) -> None:
         cursor = connection.connection.cursor()
         cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         cursor.close()
-
-
-def commit(connection: Connection, batch: list[_Entry]) -> None:
-    """Run a batch in one transaction; where one change fails, each runs in its own so that only that one fails."""
-    try:
-        with connection.begin():
-            results = [work(connection) for work, _, _ in batch]
-    except Exception as problem:
-        if len(batch) == 1:
-            batch[0][1].set_exception(problem)
-            return
-        for entry in batch:
-            commit(connection, [entry])
-        return
-    for (_, future, _), result in zip(batch, results, strict=True):
-        future.set_result(result)

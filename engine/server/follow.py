@@ -43,7 +43,7 @@ async def told(site: Site, job: Job, owner: str | None) -> AsyncIterator[tuple[s
         yield "job", summary(found or job)
         running = site.worker.running
         if running is not None and running.job.id == job.id:
-            yield "progress_state", running.story.progress_state()[1]
+            yield "progress_state", json.loads(str(running.story.progress_state()[1]))
         while found is not None and found.state not in FINISHED:
             ended = False
             try:

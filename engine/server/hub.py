@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from engine.jobs.story import Message
+from engine.jobs.story import Encoded, Message
 from engine.server import frames
 from engine.server.frames import Binary
 from engine.server.outbox import Frame, Outbox
@@ -54,6 +54,8 @@ class Client:
 
 
 def encode(name: str, data: object) -> str:
+    if isinstance(data, Encoded):
+        return f'{{"type":"{name}","data":{data}}}'
     return json.dumps({"type": name, "data": data}, separators=(",", ":"))
 
 

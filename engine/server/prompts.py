@@ -65,8 +65,11 @@ async def get_prompt(request: web.Request) -> web.Response:
 async def post_prompt(request: web.Request) -> web.Response:
     """Queue a prompt; it is on the disk before its id is answered."""
     site = site_of(request)
-    body = check_body(await read_json(request, empty={}))
+    data = await read_json(request, empty={})
     engine = await site.runtime.engine()
+    if engine.guests is not None and isinstance(data, dict):
+        data = engine.guests.on_prompt(data)
+    body = check_body(data)
     job, errors = await queue_prompt(site, engine, body, request)
     number = int(job.number) if job.number == int(job.number) else job.number
     return json_answer({"prompt_id": job.id, "number": number, "node_errors": errors})
@@ -98,8 +101,9 @@ async def queue_prompt(site: Site, engine: Engine, body: PromptBody, request: we
     graph = await checked(site, engine, prompt, body.partial_execution_targets or targets, user.id, body)
     wanted = Submission(
         prompt=dict(prompt), targets=graph.targets, owner=user.id, client_id=body.client_id, extra=extra,
-        id=body.prompt_id or str(uuid.uuid4()), number=body.number, front=body.front, priority=body.priority,
-        idempotency_key=idempotency_key(request), workflow_id=workflow_id(body, extra), title=clean(body.title),
+        id=body.prompt_id or str(uuid.uuid4()), chosen_id=body.prompt_id is not None,
+        number=body.number, front=body.front, priority=body.priority, idempotency_key=idempotency_key(request),
+        workflow_id=workflow_id(body, extra), title=clean(body.title),
     )  # fmt: skip
     site.runtime.keep(wanted.id, graph)
     try:

@@ -24,7 +24,7 @@ PROMPT: dict[str, Any] = {"1": {"class_type": "Nothing", "inputs": {}}}
 
 
 def submission(**changes: Any) -> Submission:
-    values: dict[str, Any] = {"prompt": PROMPT, "targets": ["1"], **changes}
+    values: dict[str, Any] = {"prompt": PROMPT, "targets": ["1"], "chosen_id": "id" in changes, **changes}
     return Submission(**values)
 
 
@@ -199,6 +199,8 @@ def test_pause_is_kept_and_stops_leases(url: str, store: JobStore) -> None:
     assert again.paused
     again.pause(False).result()
     again.close()
+    assert store.paused
+    store.recount()
     assert Leases(store).take().result() is not None
 
 
