@@ -67,7 +67,8 @@ def test_a_shipped_workflow_draws_a_picture(path: Path, studio: Studio) -> None:
     assert pictures, "it saves nothing"
     for picture in pictures:
         drawn = pixels(picture)
-        assert drawn.ndim == 3 and min(drawn.shape[:2]) >= 128
+        assert drawn.ndim == 3
+        assert min(drawn.shape[:2]) >= 128
         assert drawn.std() > 15, "flat, or noise-free grey: nothing was drawn"
         assert np.abs(np.diff(drawn.astype(np.float32), axis=0)).mean() < 30, "noise: sampling did not converge"
 
@@ -75,7 +76,8 @@ def test_a_shipped_workflow_draws_a_picture(path: Path, studio: Studio) -> None:
 def test_hello_shows_its_background(studio: Studio) -> None:
     """The prompt says "on a blue background": the corners are blue."""
     corners = pixels(studio.draw(HELLO)[0])[[4, 4, -5, -5], [4, -5, 4, -5]].astype(int)
-    assert (corners[:, 2] > corners[:, 0] + 30).all() and (corners[:, 2] > corners[:, 1] + 10).all()
+    assert (corners[:, 2] > corners[:, 0] + 30).all()
+    assert (corners[:, 2] > corners[:, 1] + 10).all()
 
 
 def test_a_picture_draws_itself_again(studio: Studio) -> None:

@@ -162,7 +162,8 @@ def test_feathered_paste_fades_only_inside() -> None:
 def test_outpaint_mask_is_full_outside_and_fades_inside() -> None:
     image = noise(1, 16, 16, 3)
     canvas, mask = composite.pad_for_outpaint(image, 8, 0, 0, 0, 4)
-    assert canvas.shape == (1, 16, 24, 3) and torch.equal(canvas[:, :, 8:], image)
+    assert canvas.shape == (1, 16, 24, 3)
+    assert torch.equal(canvas[:, :, 8:], image)
     assert mask[0, 0].tolist() == [1.0] * 8 + [1.0, 0.5625, 0.25, 0.0625] + [0.0] * 12
 
 
@@ -180,13 +181,17 @@ def test_porter_duff_stays_in_range(mode: str) -> None:
     colour, alpha = composite.porter_duff(
         noise(1, 8, 8, 3), noise(1, 8, 8, 1, seed=1), noise(1, 8, 8, 3, seed=2), noise(1, 8, 8, 1, seed=3), mode
     )
-    assert 0 <= colour.min() and colour.max() <= 1 and 0 <= alpha.min() and alpha.max() <= 1 + 1e-6
+    assert colour.min() >= 0
+    assert colour.max() <= 1
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1 + 1e-6
 
 
 def test_a_part_of_a_batch_keeps_its_noise_indices() -> None:
     batch = {"samples": torch.randn(6, 4, 8, 8)}
     part = latents.from_batch(latents.from_batch(batch, 2, 3), 1, 5)
-    assert part["batch_index"] == [3, 4] and torch.equal(part["samples"], batch["samples"][3:5])
+    assert part["batch_index"] == [3, 4]
+    assert torch.equal(part["samples"], batch["samples"][3:5])
 
 
 def test_copies_of_a_batch_draw_noise_of_their_own() -> None:
@@ -217,5 +222,6 @@ def test_encoding_mask_greys_the_hole_and_grows_the_noise_mask() -> None:
     pixels, mask = noise(1, 32, 32, 3), torch.zeros(1, 32, 32)
     mask[:, 12:20, 12:20] = 1
     grey, grown = latents.mask_for_encoding(pixels, mask, 5)
-    assert torch.all(grey[:, 12:20, 12:20] == 0.5) and torch.equal(grey[:, :12], (pixels - 0.5)[:, :12] + 0.5)
+    assert torch.all(grey[:, 12:20, 12:20] == 0.5)
+    assert torch.equal(grey[:, :12], (pixels - 0.5)[:, :12] + 0.5)
     assert grown.sum() == 12 * 12
