@@ -159,7 +159,7 @@ def _attends(level: tuple[int, ...]) -> bool:
 
 def network_config(config: UNetConfig, **more: Any) -> dict[str, Any]:
     """The same as arguments of diffusers' ``UNet2DConditionModel``."""
-    heads = tuple(width // HEAD for width in config.channels) if config.linear else HEADS
+    heads = tuple(max(1, width // HEAD) for width in config.channels) if config.linear else HEADS
     middle = "UNetMidBlock2DCrossAttn" if config.middle > 0 else "UNetMidBlock2D"
     down = [list(level) if _attends(level) else 1 for level in config.down]
     up = [list(level) if _attends(level) else 1 for level in config.up]

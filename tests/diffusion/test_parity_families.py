@@ -1,0 +1,109 @@
+"""Each UNet family through a whole sampling run, beside a loop written with diffusers' scheduler, converter and network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.diffusion.families.family import Family
+from engine.diffusion.families.sd1 import SD1
+from engine.diffusion.families.sd2 import SD2
+from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
+from engine.diffusion.model import Model
+from engine.diffusion.parts import Part
+from engine.diffusion.residency import Residency
+from engine.diffusion.sampling import ksampler
+from tests.diffusion import originals
+
+STEPS, CFG, SEED = 4, 3.0, 5  # three intervals: they divide the 999 timesteps
+SIZES = {"width": 96, "height": 64, "crop_w": 8, "crop_h": 16, "target_width": 128, "target_height": 80}
+TINY_SD2 = replace(originals.SD1_TINY, channels=(64, 128), linear=True)
+
+FAMILIES: dict[str, Family] = {
+    "sd1": SD1(originals.SD1_TINY),
+    "sd1 velocity": SD1(originals.SD1_TINY, v=True),
+    "sd1 inpaint": SD1(replace(originals.SD1_TINY, in_channels=9)),
+    "sd1 edit": SD1(replace(originals.SD1_TINY, in_channels=8)),
+    "sd2": SD2(TINY_SD2),
+    "sd2 velocity": SD2(TINY_SD2, v=True),
+    "sdxl": SDXL(originals.SDXL_TINY),
+    "sdxl velocity": SDXL(originals.SDXL_TINY, prediction=replace(SDXL(originals.SDXL_TINY).prediction, kind="v")),
+    "sdxl inpaint": SDXL(replace(originals.SDXL_TINY, in_channels=9)),
+    "refiner": SDXLRefiner(originals.REFINER_TINY),
+}
+
+
+def prompts(family: Family, width: int) -> tuple[list[Any], list[Any]]:
+    """A positive and a negative conditioning with everything any family looks at."""
+    generator = torch.Generator().manual_seed(1)
+    options = {
+        "concat_latent_image": torch.randn(1, 4, 8, 12, generator=generator) * 3,
+        "concat_mask": (torch.rand(1, 1, 8, 12, generator=generator) > 0.5).float(),
+        **SIZES,
+    }
+    entries = []
+    for _ in range(2):
+        tensor, pooled = torch.randn(1, 77, width, generator=generator), torch.randn(1, 128, generator=generator)
+        entries.append([[tensor, {"pooled_output": pooled, **options}]])
+    return entries[0], entries[1]
+
+
+def theirs(family: Family, tensors: dict[str, Tensor], positive: list[Any], negative: list[Any]) -> Tensor:
+    """The run in diffusers' terms."""
+    from diffusers import EulerDiscreteScheduler
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+
+    config: Any = family.config  # type: ignore[attr-defined]
+    unet: Any = family.build().to_empty(device="cpu").eval()
+    named = {f"model.diffusion_model.{name}": tensor for name, tensor in tensors.items()}
+    unet.load_state_dict(convert_ldm_unet_checkpoint(named, {**unet.config, "layers_per_block": 1}))
+    kind = {"eps": "epsilon", "v": "v_prediction"}[family.prediction.kind]
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", prediction_type=kind
+    )
+    scheduler.set_timesteps(STEPS)
+    scale = {"sd1": 0.18215, "sd2": 0.18215}.get(family.name, 0.13025)
+    options = positive[0][1]
+    picture, mask = options["concat_latent_image"], options["concat_mask"]
+    beside = {4: [], 8: [picture], 9: [mask, picture * scale]}[config.in_channels]
+    ids = [64.0, 96.0, 16.0, 8.0]
+    x = torch.randn(1, 4, 8, 12, generator=torch.manual_seed(SEED)) * (1 + scheduler.sigmas.max() ** 2) ** 0.5
+    for t in scheduler.timesteps:
+        outputs = []
+        for (context, entry), aesthetic in ((positive[0], 6.0), (negative[0], 2.5)):
+            tail = [aesthetic] if family.name == "sdxl_refiner" else [80.0, 128.0]
+            added = {"text_embeds": entry["pooled_output"], "time_ids": torch.tensor([ids + tail])}
+            seen = torch.cat([scheduler.scale_model_input(x, t), *beside], dim=1)
+            more = {"added_cond_kwargs": added} if config.vector else {}
+            outputs.append(unet(seen, t, encoder_hidden_states=context, **more).sample)
+        x = scheduler.step(outputs[1] + CFG * (outputs[0] - outputs[1]), t, x).prev_sample
+    return x / scale
+
+
+@pytest.mark.parametrize("name", [*FAMILIES])
+@torch.no_grad()
+def test_a_run_is_that_of_diffusers(name: str) -> None:
+    family = FAMILIES[name]
+    tensors = originals.filled(originals.denoiser(family), 3)
+    tensors["out.2.weight"] *= 0.1  # a random network would else drive the latent to hundreds
+    part = Part("denoiser", family.build, family.keymap(tensors), tensors)
+    prediction = replace(family.prediction, zero_terminal_snr=False)
+    model = Model(part, family, Residency("cpu"))
+    if family.prediction.zero_terminal_snr:
+        from engine.diffusion.model import parametrization_of
+
+        model = model.with_sampling(parametrization_of(prediction))
+    positive, negative = prompts(family, family.config.context)  # type: ignore[attr-defined]
+    ours = ksampler(
+        model, positive, negative, {"samples": torch.zeros(1, 4, 8, 12)}, seed=SEED, steps=STEPS, cfg=CFG,
+        sampler_name="euler", scheduler="normal",
+    )["samples"]  # fmt: skip
+    expected = theirs(family, tensors, positive, negative)
+    assert torch.allclose(ours, expected, atol=1e-4, rtol=1e-4), (ours - expected).abs().max()
+
+
+pytestmark = pytest.mark.filterwarnings("ignore")
