@@ -34,6 +34,8 @@ export class Input {
     on('pointerleave', () => this.hover(null));
     on('wheel', (event) => this.wheel(event), { passive: false });
     on('contextmenu', (event) => event.preventDefault());
+    // The mouse events that follow a touch would take the focus from a menu or palette it has just opened.
+    on('touchend', (event) => event.target === stage.surface && event.cancelable && event.preventDefault(), { passive: false });
     on('keydown', (event) => this.key(event));
     on('keyup', (event) => this.keyUp(event));
     on('blur', () => (this.space = false));
