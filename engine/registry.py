@@ -40,15 +40,17 @@ class Registry:
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def add(self, specs: Iterable[NodeSpec]) -> None:
+    def add(self, specs: Iterable[NodeSpec | Failure]) -> None:
         for spec in specs:
-            if spec.type in self.specs:
+            if isinstance(spec, Failure):
+                self.failures.append(spec)
+            elif spec.type in self.specs:
                 first, second = self.specs[spec.type].module, spec.module
                 self.failures.append(Failure(second, f"node type {spec.type!r} is taken by {first}", ""))
             else:
                 self.specs[spec.type] = spec
 
-    def attempt(self, name: str, load: Callable[[], Iterable[NodeSpec]]) -> None:
+    def attempt(self, name: str, load: Callable[[], Iterable[NodeSpec | Failure]]) -> None:
         """Add what ``load`` finds, or report why it could not."""
         began = time.monotonic()
         try:
@@ -65,17 +67,23 @@ def load(
     *,
     only: Sequence[str] | None = None,
     foreign: Callable[..., Any] | None = None,
+    refuse: Callable[[Path], str | None] | None = None,
 ) -> Registry:
     """Every node type of ``package`` and of the packs in the ``packs`` directories (``only``: of these packs).
 
     ``foreign`` turns a module with NODE_CLASS_MAPPINGS into NodeSpecs; it is looked up in engine.comfy when first needed.
+    ``refuse`` says why a pack is not to run, if it is not.
     """
     registry = Registry()
     for module in _submodules(package):
         registry.attempt(module, lambda module=module: specs_in(importlib.import_module(module)))  # type: ignore[misc]
     for directory in packs:
         for path in pack_paths(directory):
-            if only is None or path.name in only or path.stem in only:
+            if only is not None and path.name not in only and path.stem not in only:
+                continue
+            if refuse is not None and (reason := refuse(path)):
+                registry.failures.append(Failure(f"{directory.name}.{path.stem}", reason, ""))
+            else:
                 registry.attempt(f"{directory.name}.{path.stem}", lambda path=path: load_pack(path, foreign))  # type: ignore[misc]
     return registry
 
@@ -94,12 +102,12 @@ def pack_paths(directory: Path) -> list[Path]:
     return sorted(path for path in found if path.name[0] not in "._" and not path.name.endswith((".disabled", ".example")))
 
 
-def load_pack(path: Path, foreign: Callable[..., Any] | None = None) -> list[NodeSpec]:
+def load_pack(path: Path, foreign: Callable[..., Any] | None = None) -> list[NodeSpec | Failure]:
     """Import a pack and find its nodes, ours or ComfyUI's."""
     if is_foreign(path):
         if foreign is None:
             foreign = importlib.import_module("engine.comfy").specs_of_pack
-        found: Iterable[NodeSpec] = foreign(path)
+        found: Iterable[NodeSpec | Failure] = foreign(path)
         return list(found)
     name = f"custom_nodes.{path.stem.replace('.', '_x_')}"
     file = path if path.is_file() else path / "__init__.py"

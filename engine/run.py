@@ -73,7 +73,7 @@ class Job:
 
     ``residency`` gives the holder of loaded networks; a server passes the same one to all jobs, made at the first call.
     ``journal`` is a folder for what sampling has computed so far, so that a killed job goes on where it was.
-    ``steps`` are the steps there are by now, those of expansions too: what foreign nodes that rewrite graphs look at.
+    ``client`` is the websocket client that submitted it. ``steps`` are the steps there are by now, those of expansions too: what foreign nodes that rewrite graphs look at.
     """
 
     id: str = "local"
@@ -84,6 +84,7 @@ class Job:
     cancel: Cancel = field(default_factory=Cancel)
     previews: bool = False
     journal: Path | None = None
+    client: str | None = None
     steps: Mapping[str, Any] = field(default_factory=dict)
     residency: Callable[[], Any] = field(default_factory=lambda: once(residency_of_its_own))
 

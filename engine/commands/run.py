@@ -72,9 +72,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def load_nodes(settings: Settings) -> Registry:
     """Every node type, ours and the packs'; what could not be loaded is said on the way."""
-    from engine.registry import load
+    from engine.packs.loading import load_nodes as load
 
-    registry = load(packs=settings.packs(), only=settings.pack_names())
+    registry, _ = load(settings)
     for failure in registry.failures:
         print(f"{failure.module}: {failure.message}", file=sys.stderr)
     return registry

@@ -10,8 +10,11 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from engine.server.access import Role
 from engine.server.gate import bind, guard
 from engine.server.options import Options
+from engine.server.pack_routes import pack_route
+from engine.server.route import Route
 from engine.server.routes import ROUTES
 from engine.server.runtime import Engine
 from engine.server.site import SITE, Site
@@ -20,6 +23,8 @@ from engine.settings import Settings
 log = logging.getLogger(__name__)
 HEADER_BYTES = 32 * 1024
 STOP_SECONDS = 2.0
+SWITCH_SECONDS = 0.001
+"""How long a thread that computes may keep the others waiting; Python's own 5 ms would show in every answer."""
 
 
 def make_app(options: Options, load_engine: Callable[[], Engine]) -> web.Application:
@@ -30,6 +35,7 @@ def make_app(options: Options, load_engine: Callable[[], Engine]) -> web.Applica
         handler = bind(route)
         for path in route.paths():
             app.router.add_route(route.method, path, handler)
+    app.router.add_route("*", "/{path:.+}", bind(Route("*", "/{path:.+}", pack_route, Role.ANYONE, bare=True)))
     app.on_startup.append(site.open)
     app.on_shutdown.append(close_sockets)
     app.on_cleanup.append(site.close)
@@ -99,5 +105,6 @@ def serve(settings: Settings) -> int:
     from engine.server.start import engine_of, options_of, set_up_logging
 
     set_up_logging(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
     options = options_of(settings)
     return asyncio.run(run(options, lambda: engine_of(settings), once=settings.quick_test_for_ci))

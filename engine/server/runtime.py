@@ -35,6 +35,8 @@ class Engine:
     web_folders: Mapping[str, Path] = field(default_factory=dict)
     residency: Callable[[], Any] | None = None
     replacements: Mapping[str, Any] = field(default_factory=dict)
+    guests: Any = None
+    """What foreign packs bring to the server, ``engine.comfy.guests.Guests``, if there are any."""
     close: Callable[[], None] = lambda: None
 
 

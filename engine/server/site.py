@@ -46,7 +46,7 @@ class Site:
     def __init__(self, options: Options, load_engine: Callable[[], Engine]) -> None:
         self.options = options
         self.folders = options.folders
-        self.runtime = Runtime(load_engine, options.folders)
+        self.runtime = Runtime(lambda: self._meet(load_engine()), options.folders)
         self.hub = Hub(lambda: self.store.remaining if hasattr(self, "store") else 0)
         self.listeners = Listeners()
         self.log_book = LogBook(self.hub.log)
@@ -100,6 +100,12 @@ class Site:
         self.accounts = Accounts(self.store)
         self.worker = Worker(self.store, self._execute, self._tell, self.runtime.prepare)
 
+    def _meet(self, engine: Engine) -> Engine:
+        """Connect what packs tell clients with the hub."""
+        if engine.guests is not None:
+            engine.guests.connect(self.hub.send, self.folders, self.hub.remaining)
+        return engine
+
     async def close(self, _app: web.Application) -> None:
         """Park the running job, write what waits, end the threads."""
         logging.getLogger("engine").removeHandler(self.log_book)
@@ -141,6 +147,7 @@ class Site:
         execution = Execution(
             id=job.id, prompt=job.prompt, extra=extra.get("extra_pnginfo") or {}, folders=folders, emit=emit,
             cancel=running.cancel, previews=wants_previews(extra, self.options.previews), journal=self.journal(job.id),
+            client=job.client_id,
         )  # fmt: skip
         if engine.residency is not None:
             execution.residency = engine.residency

@@ -56,12 +56,12 @@ def front_end(settings: Settings) -> Path:
 def engine_of(settings: Settings) -> Engine:
     """Read the node types and make an executor; called on the worker's thread."""
     from engine.executors.local import LocalExecutor
-    from engine.registry import load
+    from engine.packs.loading import load_nodes
 
-    registry = load(packs=settings.packs(), only=settings.pack_names())
+    residency = settings.residency()
+    registry, guests = load_nodes(settings, residency)
     results = settings.cache(settings.folders().work("user") / "cache")
     executor = LocalExecutor(registry.specs, cache=results)
-    residency = settings.residency()
 
     def free(models: bool, all_results: bool) -> None:
         if models and "engine.diffusion.residency" in sys.modules:
@@ -69,7 +69,10 @@ def engine_of(settings: Settings) -> Engine:
         if all_results:
             results.clear()
 
-    return Engine(registry.specs, executor.run, free, failures=list(registry.failures), residency=residency, close=executor.close)
+    return Engine(
+        registry.specs, executor.run, free, failures=list(registry.failures), residency=residency, close=executor.close,
+        web_folders=guests.web_folders if guests else {}, replacements=guests.replacements if guests else {}, guests=guests,
+    )  # fmt: skip
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from engine.folders import PathError, inside
 from engine.server.access import Role, user_of
+from engine.server.pack_routes import pack_answer
 from engine.server.refusal import Refusal
 from engine.server.site import site_of
 
@@ -37,6 +38,8 @@ async def login(request: web.Request) -> web.StreamResponse:
 async def static(request: web.Request) -> web.StreamResponse:
     """A file of the editor, or of a pack's web folder."""
     site = site_of(request)
+    if (answer := await pack_answer(request)) is not None:
+        return answer
     root = site.options.front_end
     return serve_below(root, request.match_info["path"])
 

@@ -1,0 +1,97 @@
+"""``ui``: what nodes show, and helpers that save it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.comfy.faces.comfy_api.latest._kinds import FolderType
+from engine.comfy.finder import missing
+from engine.comfy.host import current_run
+
+__getattr__ = missing(__name__)
+
+
+class SavedResult(dict[str, str]):
+    """A file by name, sub-folder and folder."""
+
+    def __init__(self, filename: str, subfolder: str, type: FolderType | str) -> None:
+        super().__init__(filename=filename, subfolder=subfolder, type=str(getattr(type, "value", type)))
+        self.filename, self.subfolder, self.type = filename, subfolder, type
+
+
+class _Shown:
+    """Items under one name."""
+
+    def __init__(self, name: str, items: Sequence[Any], animated: bool = False) -> None:
+        self.name, self.items, self.animated = name, list(items), animated
+
+    def as_dict(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {self.name: [dict(item) if isinstance(item, dict) else item for item in self.items]}
+        return {**shown, "animated": (True,)} if self.animated else shown
+
+
+class SavedImages(_Shown):
+    def __init__(self, results: Sequence[SavedResult], is_animated: bool = False) -> None:
+        super().__init__("images", results, is_animated)
+
+
+class SavedAudios(_Shown):
+    def __init__(self, results: Sequence[SavedResult]) -> None:
+        super().__init__("audio", results)
+
+
+class PreviewText(_Shown):
+    def __init__(self, value: Any, **_: Any) -> None:
+        super().__init__("text", [str(value)])
+
+
+class PreviewVideo(_Shown):
+    def __init__(self, values: Sequence[Any], **_: Any) -> None:
+        super().__init__("images", values, animated=True)
+
+
+class PreviewImage(_Shown):
+    """The pictures, saved as previews."""
+
+    def __init__(self, image: Any, animated: bool = False, cls: Any = None, **_: Any) -> None:
+        super().__init__("images", ImageSaveHelper.save_images(image, "ComfyUI_temp", FolderType.temp, cls), animated)
+
+
+class PreviewMask(PreviewImage):
+    """A mask as grey pictures."""
+
+    def __init__(self, mask: Any, animated: bool = False, cls: Any = None, **_: Any) -> None:
+        pictures = mask.reshape(-1, 1, *mask.shape[-2:]).movedim(1, -1).expand(-1, -1, -1, 3)
+        super().__init__(pictures, animated, cls)
+
+
+class ImageSaveHelper:
+    """Pictures to numbered files with the workflow in them."""
+
+    @staticmethod
+    def save_images(
+        images: Any, filename_prefix: str, folder_type: FolderType = FolderType.output, cls: Any = None, compress_level: int = 4
+    ) -> list[SavedResult]:
+        from engine.diffusion.pixels.pictures import encode_png
+
+        run = current_run()
+        texts = picture_texts(run)
+        kind = str(getattr(folder_type, "value", folder_type))
+        found = []
+        for image in images:
+            data = encode_png(image, texts, compress_level)
+            saved = run.save(data, "png", prefix=filename_prefix, kind=kind, width=image.shape[1], height=image.shape[0])
+            found.append(SavedResult(saved.filename, saved.subfolder, saved.type))
+        return found
+
+    @staticmethod
+    def get_save_images_ui(images: Any, filename_prefix: str, cls: Any = None, compress_level: int = 4) -> SavedImages:
+        return SavedImages(ImageSaveHelper.save_images(images, filename_prefix, FolderType.output, cls, compress_level))
+
+
+def picture_texts(run: Any) -> Mapping[str, str]:
+    """The prompt and what clients added, as text chunks of a PNG."""
+    from engine.metadata import texts
+
+    return texts(run.prompt, run.job.extra)

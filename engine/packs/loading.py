@@ -1,0 +1,80 @@
+"""The node types of this program and of the packs that may run, as the server and the commands load them."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from engine.packs.trust import Ledger, LedgerError
+from engine.registry import Registry, load, pack_paths
+from engine.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+FILE = "packs.json"
+REFUSALS = {
+    "new": "it is not trusted yet and does not run. Look at its files, then: python main.py packs trust {name}",
+    "changed": "its files have changed since it was trusted: it does not run. Look, then: python main.py packs trust {name}",
+    "disabled": "it is disabled. To let it run: python main.py packs trust {name}",
+}
+
+
+def load_nodes(settings: Settings, residency: Callable[[], Any] | None = None) -> tuple[Registry, Any]:
+    """Every node type, and what foreign packs bring to a server (None if there are no such packs).
+
+    A pack runs when its user has trusted it as it is; packs in a folder that was named in extra_model_paths are.
+    """
+    directories = settings.packs()
+    registry = load(
+        packs=directories, only=settings.pack_names(), refuse=refusal(settings), foreign=_foreign(settings, residency)
+    )
+    names = {f"{directory.name}.{path.stem}" for directory in directories for path in pack_paths(directory)}
+    for name in names & registry.seconds.keys():
+        log.info("%s: %.2f s", name, registry.seconds[name])
+    comfy = sys.modules.get("engine.comfy.host")
+    if comfy is None:
+        return registry, None
+    comfy.host().specs = registry.specs
+    return registry, importlib.import_module("engine.comfy.guests").Guests(comfy.host())
+
+
+def refusal(settings: Settings) -> Callable[[Path], str | None]:
+    """Says of a pack why it is not to run, if it is not."""
+    try:
+        ledger = Ledger.read(ledger_path(settings))
+    except LedgerError as error:
+        raise SettingsError(str(error)) from None
+    named = [directory.resolve() for directory in settings.packs()[1:]]
+
+    def refuse(path: Path) -> str | None:
+        entry = ledger.entry(path)
+        if not entry.disabled and (settings.trust_all_packs or path.parent.resolve() in named):
+            return None
+        state = ledger.state(path)
+        return None if state == "trusted" else REFUSALS[state].format(name=path.name)
+
+    return refuse
+
+
+def ledger_path(settings: Settings) -> Path:
+    """Where trust is recorded."""
+    return settings.folders().work("user") / FILE
+
+
+def _foreign(settings: Settings, residency: Callable[[], Any] | None) -> Callable[[Path], Any]:
+    """What turns a ComfyUI pack into node types; asked only if there is one."""
+
+    def specs_of_pack(path: Path) -> Any:
+        comfy = importlib.import_module("engine.comfy")
+        host = importlib.import_module("engine.comfy.host").host()
+        if not host.options:
+            host.options = {field.name: getattr(settings, field.name) for field in fields(settings)}
+            host.folders = settings.folders()
+            host.residency = residency
+        return comfy.specs_of_pack(path)
+
+    return specs_of_pack

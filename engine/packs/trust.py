@@ -1,0 +1,105 @@
+"""Which packs may run: a record of the files each had when its user trusted it.
+
+A pack is code with the rights of whoever starts the program. So one that merely lies in custom_nodes/ does not run, and one whose
+files have changed since asks again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+State = Literal["trusted", "changed", "new", "disabled"]
+SKIPPED = frozenset({"__pycache__", ".git", ".venv", "node_modules"})
+CODE = (".py", ".pyd", ".so", ".dll", ".js", ".mjs", ".json", ".toml", ".txt", ".yaml", ".yml", ".pth", ".sh", ".bat")
+
+
+class LedgerError(ValueError):
+    """A record that cannot be read: it is not guessed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one pack; ``digest`` is of its files when it was trusted."""
+
+    digest: str = ""
+    disabled: bool = False
+    source: str = ""
+    isolated: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Entries by the pack's resolved path, in ``packs.json`` of the user folder."""
+
+    path: Path
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        if not path.is_file():
+            return cls(path)
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return cls(path, {key: Entry(**value) for key, value in data["packs"].items()})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise LedgerError(f"{path} cannot be read ({error}). Repair it, or delete it and trust your packs again.") from None
+
+    def write(self) -> None:
+        """In one piece: a crash leaves the old record or the new one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"packs": {key: asdict(entry) for key, entry in sorted(self.entries.items())}}, indent=2)
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        partial.write_text(text + "\n", encoding="utf-8")
+        os.replace(partial, self.path)
+
+    def entry(self, pack: Path) -> Entry:
+        return self.entries.get(_key(pack), Entry())
+
+    def put(self, pack: Path, entry: Entry) -> None:
+        self.entries[_key(pack)] = entry
+        self.write()
+
+    def forget(self, pack: Path) -> None:
+        self.entries.pop(_key(pack), None)
+        self.write()
+
+    def state(self, pack: Path) -> State:
+        entry = self.entry(pack)
+        if entry.disabled:
+            return "disabled"
+        if not entry.digest:
+            return "new"
+        return "trusted" if entry.digest == digest(pack) else "changed"
+
+
+def digest(pack: Path) -> str:
+    """A hash of the names and contents of everything a pack could run or read as code."""
+    total = sha256()
+    root = pack.resolve()
+    for file in files_of(root):
+        name = file.name if root.is_file() else file.relative_to(root).as_posix()
+        total.update(name.encode() + b"\0" + sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def files_of(pack: Path) -> Iterable[Path]:
+    """The files that count, in one order. Links count as what they lead to."""
+    if pack.is_file():
+        return [pack]
+    found: list[Path] = []
+    for above, below, names in os.walk(pack, followlinks=False):
+        below[:] = sorted(name for name in below if name not in SKIPPED)
+        found += [path for name in names if (path := Path(above) / name).suffix.lower() in CODE and path.is_file()]
+        linked = [Path(above) / name for name in below if (Path(above) / name).is_symlink()]
+        found += [file for link in linked for file in sorted(link.rglob("*.py")) if file.is_file()]
+    return sorted(found)
+
+
+def _key(pack: Path) -> str:
+    return str(pack.resolve())

@@ -1,0 +1,5 @@
+"""Runs before the pack is imported."""
+
+import builtins
+
+builtins.contract_prestarted = True

@@ -1,0 +1,63 @@
+"""ComfyUI's V3 node contract, on the pack in ``packs/schema``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from engine.folders import Folders
+from engine.problems import GraphError
+from engine.registry import Registry
+from engine.workflow.definitions import describe
+
+from ..engine.toys import Loom
+
+
+def n(kind: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": f"Schema {kind}", "inputs": inputs}
+
+
+def result(loom: Loom, **nodes: dict[str, Any]) -> Any:
+    return loom.run({**nodes, "shown": n("Show", value=["x", 0])}).ui["shown"]["text"][0]
+
+
+def test_what_clients_see_of_a_schema(registry: Registry) -> None:
+    info = describe(registry.specs["Schema Join"], Folders())
+    assert info["display_name"] == "Join Numbers"
+    assert info["input"]["required"]["a"] == ["INT", {"default": 1, "min": 0, "max": 10, "display": "slider"}]
+    assert info["input"]["optional"]["b"] == ["FLOAT", {"tooltip": "more", "default": 2.0}]
+    assert info["input"]["required"]["mode"][0] == ["plus", "times"]
+    assert info["output_name"] == ["result"]
+    assert info["search_aliases"] == ["sum"]
+    assert describe(registry.specs["Schema Show"], Folders())["input"]["optional"]["thing"][0] == "THING"
+
+
+def test_values_defaults_and_hidden(loom: Loom) -> None:
+    assert result(loom, x=n("Join", a=2, b=5, mode="times")) == "10.0"
+    assert result(loom, x=n("Join", a=2, mode="plus")) == "5.0"
+    assert sys.modules["custom_nodes.schema"].CALLS[-1] == ("x", 2, 3.0)
+
+
+def test_growing_and_choosing_inputs_are_dicts(loom: Loom) -> None:
+    numbers = {f"numbers.n{i}": i for i in range(1, 12)}
+    assert result(loom, x=n("Grown", **{"numbers.n0": 0}, **numbers, how="sum")) == "66"
+    scaled = {"numbers.n0": 1, "numbers.n1": 2, "how": "scaled", "how.by": 5}
+    assert result(loom, x=n("Grown", **scaled)) == "15"
+    with pytest.raises(GraphError, match=r"numbers\.n1"):
+        result(loom, x=n("Grown", **{"numbers.n0": 0}, how="sum"))
+
+
+def test_validation_fingerprints_lazy_and_async(loom: Loom) -> None:
+    with pytest.raises(GraphError, match="3 is odd"):
+        result(loom, x=n("Picky", n=3))
+    assert result(loom, g=n("Grown", **{"numbers.n0": 1, "numbers.n1": 2}, how="sum"), x=n("Picky", n=2, a=["g", 0])) == "5"
+    assert {event.node for event in loom.kinds("progress")} == {"x"}
+
+
+def test_expansion_and_blocking(loom: Loom) -> None:
+    assert result(loom, x=n("Expand", n=4)) == "4.0"
+    results = loom.run({"x": n("Expand", n=4, stop=True), "shown": n("Show", value=["x", 0])})
+    assert results.ui == {}
+    assert [event.message for event in loom.kinds("step_blocked")] == ["enough"]
