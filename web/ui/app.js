@@ -7,7 +7,7 @@ import { MenuLayer } from './menu.js';
 import { CommandPalette } from './commandlist.js';
 import { Dialogs } from './dialogs.js';
 import { Toasts } from './toast.js';
-import { ProgressLine, listenForAuto } from './run.js';
+import { listenForAuto } from './run.js';
 import { Icon } from './icon.js';
 import { Palette, addAt } from './search.js';
 import { listenToPrompts } from './assist.js';
@@ -36,7 +36,6 @@ function Shell({ app }) {
   const form = app.formOpen.value;
   return html`<div class=${`shell ${form ? 'as-form' : ''}`}>
     <${Bar} app=${app} />
-    <${ProgressLine} app=${app} />
     <div class="work">
       <${Rail} app=${app} />
       <${SidePanel} app=${app} />

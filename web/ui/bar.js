@@ -3,14 +3,14 @@
 import { html } from '../vendor/preact.js';
 import { Icon, IconButton } from './icon.js';
 import { Tabs } from './tabs.js';
-import { RunBar } from './run.js';
+import { ProgressLine, RunBar } from './run.js';
 import { commandItem } from './context.js';
 
 /** @param {{app: any}} props */
 export function Bar({ app }) {
   const { t } = app;
   const state = app.socket.state.value;
-  return html`<header class="bar">
+  return html`<header class="bar"><h1 class="spoken">Latent Loom</h1>
     <button type="button" class="logo" aria-label=${t('menu.label')} aria-haspopup="menu" onClick=${(/** @type {any} */ event) => mainMenu(app, event)}>
       <img src="icon.svg" width="22" height="22" alt="" /><${Icon} name="chevron-down" size=${12} />
     </button>
@@ -23,6 +23,7 @@ export function Bar({ app }) {
       <${IconButton} icon="app-window" label=${t('cmd.form')} hint=${app.commands.hint('form')} pressed=${app.formOpen.value} onClick=${() => app.commands.run('form')} />
       <${RunBar} app=${app} />
     </div>
+    <${ProgressLine} app=${app} />
   </header>`;
 }
 

@@ -17,13 +17,14 @@ function Open({ app }) {
   const [at, setAt] = useState(0);
   const input = useRef(/** @type {any} */ (null));
   const list = useRef(/** @type {any} */ (null));
+  const before = useRef(document.activeElement);
   const commands = useMemo(() => [...app.commands.all.values()].filter((command) => !command.hidden), []);
   const hits = useMemo(() => find(commands, (command) => `${t(command.title)}\u0001 ${command.id}`, query, { limit: 80 }), [query]);
   useEffect(() => input.current?.focus(), []);
   useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }), [at]);
   const close = () => {
     app.ui.commandsOpen.value = false;
-    app.canvas?.focus();
+    app.ui.refocus(before.current);
   };
   const pick = (/** @type {any} */ command) => {
     close();

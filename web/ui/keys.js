@@ -108,11 +108,13 @@ export class Commands {
     if (event.defaultPrevented || event.isComposing) return;
     const field = inField(event.target);
     const over = document.querySelector('dialog[open], .menu, .palette') !== null;
-    const onCanvas = !over && !field && (event.target === document.body || Boolean(/** @type {Element} */ (event.target)?.closest?.('#canvas')));
+    const target = /** @type {Element} */ (event.target);
+    const onCanvas = !over && !field && (target === document.body || target.matches?.('.panel') || Boolean(target.closest?.('#canvas')));
+    const inPanel = !over && !field && Boolean(target.closest?.('.panel, .rail'));
     for (const command of this.byKey().get(keyOf(event)) ?? []) {
       const modified = event.ctrlKey || event.metaKey || event.altKey || event.key.startsWith('F');
       if (command.native) continue;
-      if (command.where === 'app' ? over || (field && !modified) || (!onCanvas && !modified) : !onCanvas) continue;
+      if (command.where === 'app' ? over || (field && !modified) || (!onCanvas && !modified) : !(onCanvas || (inPanel && command.id.startsWith('panel.')))) continue;
       if (command.when && !command.when(this.app)) continue;
       event.preventDefault();
       command.run(this.app, event);

@@ -121,9 +121,18 @@ export class Layers {
     return dropFiles(this.app, [...files], where);
   }
 
-  /** @param {string} name */
-  togglePanel(name) {
-    this.app.prefs.set('panel.open', this.panel.peek() === name ? '' : name);
+  /** @param {string} name @param {boolean} [byKey] the focus goes along, so that Tab leads into the panel */
+  togglePanel(name, byKey = false) {
+    const open = this.panel.peek() !== name;
+    this.app.prefs.set('panel.open', open ? name : '');
+    if (open && byKey) requestAnimationFrame(() => /** @type {HTMLElement|null} */ (document.querySelector('.panel'))?.focus());
+    else if (!open) this.app.canvas?.focus();
+  }
+
+  /** Gives the focus back to where it was before a palette, or to the canvas. @param {Element|null} before */
+  refocus(before) {
+    if (before instanceof HTMLElement && before.isConnected && before.closest('.panel, .form')) before.focus();
+    else this.app.canvas?.focus();
   }
 
   /** @param {import('../store/run.js').RunError[]} errors */

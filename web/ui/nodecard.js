@@ -33,7 +33,7 @@ export function NodeCard({ app, def }) {
   const sockets = def.inputs.filter((input) => input.socket);
   const values = def.widgets.filter((widget) => !widget.silent);
   return html`<div class="node-card">
-    <h3>${def.title}</h3>
+    <h2>${def.title}</h2>
     <p class="node-card-type">${def.category}${def.deprecated ? html` <em>${t('node.deprecated')}</em>` : null}${def.experimental ? html` <em>${t('node.experimental')}</em>` : null}</p>
     <div class="mini-node" aria-hidden="true">
       <div class="mini-head">${def.title}</div>

@@ -40,7 +40,7 @@ export function SidePanel({ app }) {
   const drag = useRef(/** @type {{x: number, width: number}|null} */ (null));
   if (!open) return null;
   const title = app.t(`panel.${open.name}`);
-  return html`<aside class="panel" aria-label=${title} style=${{ '--panel-width': `${width.value}px` }} onKeyDown=${(/** @type {any} */ event) => { if (event.key === 'Escape' && !event.defaultPrevented) { app.prefs.set('panel.open', ''); app.canvas?.focus(); } }}>
+  return html`<aside class="panel" tabindex="-1" aria-label=${title} style=${{ '--panel-width': `${width.value}px` }} onKeyDown=${(/** @type {any} */ event) => { if (event.key === 'Escape' && !event.defaultPrevented) { app.prefs.set('panel.open', ''); app.canvas?.focus(); } }}>
     <${open.Part} app=${app} key=${open.name} title=${title} />
     <div class="panel-edge" role="separator" aria-orientation="vertical" aria-label=${app.t('panel.resize')} tabindex="0" aria-valuenow=${width.value} aria-valuemin="240" aria-valuemax="720"
       onKeyDown=${(/** @type {any} */ event) => { const by = event.key === 'ArrowRight' ? 20 : event.key === 'ArrowLeft' ? -20 : 0; if (by) app.prefs.set('panel.width', clamp(width.value + by)); }}

@@ -41,6 +41,7 @@ function Open({ app, request }) {
   const [at, setAt] = useState(0);
   const input = useRef(/** @type {any} */ (null));
   const list = useRef(/** @type {any} */ (null));
+  const before = useRef(document.activeElement);
   const defs = useMemo(() => offered(app, request), [request]);
   const used = app.prefs.get('palette.used');
   const recent = app.prefs.get('palette.recent');
@@ -57,7 +58,7 @@ function Open({ app, request }) {
   useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }), [at]);
   const close = () => {
     app.ui.paletteOpen.value = null;
-    app.canvas?.focus();
+    app.ui.refocus(before.current);
   };
   const pick = (/** @type {NodeDef} */ def, stay = false) => {
     remember(app, def.type);

@@ -93,8 +93,8 @@ function Keys({ app }) {
   };
   return html`<div class="keys"><${SearchField} label=${t('keys.search')} value=${query} onInput=${setQuery} />
     ${shown.map((command) => html`<div class="key-row" key=${command.id}><span>${t(command.title)}</span>
-      <button type="button" class=${`key ${listening === command.id ? 'listening' : ''}`} aria-label=${`${t(command.title)}: ${t('keys.add')}`} onClick=${() => setListening(command.id)} onBlur=${() => setListening('')} onKeyDown=${(/** @type {any} */ event) => listening === command.id && take(event, command)}>
-        ${listening === command.id ? t('keys.press') : app.commands.keysOf(command.id).map((/** @type {string} */ key) => html`<kbd>${showKey(key)}</kbd>`)}${listening !== command.id && !app.commands.keysOf(command.id).length ? html`<em>${t('keys.none')}</em>` : null}
+      <button type="button" class=${`key ${listening === command.id ? 'listening' : ''}`} aria-label=${`${app.commands.keysOf(command.id).map(showKey).join(' ') || t('keys.none')}, ${t(command.title)}: ${t('keys.add')}`} onClick=${() => setListening(command.id)} onBlur=${() => setListening('')} onKeyDown=${(/** @type {any} */ event) => listening === command.id && take(event, command)}>
+        ${listening === command.id ? t('keys.press') : app.commands.keysOf(command.id).map((/** @type {string} */ key) => html`<kbd>${showKey(key)}</kbd> `)}${listening !== command.id && !app.commands.keysOf(command.id).length ? html`<em>${t('keys.none')}</em>` : null}
       </button>
       ${command.id in app.prefs.signal('keys').value ? html`<button type="button" class="link" onClick=${() => app.commands.rebind(command.id, null)}>${t('keys.reset')}</button>` : null}
     </div>`)}</div>`;

@@ -42,12 +42,12 @@ function Tab({ app, doc, on }) {
     app.activate(next);
     requestAnimationFrame(() => /** @type {any} */ (document.querySelector('.tab [aria-selected=true]'))?.focus());
   };
-  return html`<div class=${`tab ${on ? 'on' : ''}`} onContextMenu=${menu} onAuxClick=${(/** @type {any} */ event) => event.button === 1 && app.close(doc)}>
+  return html`<div role="presentation" class=${`tab ${on ? 'on' : ''}`} onContextMenu=${menu} onAuxClick=${(/** @type {any} */ event) => event.button === 1 && app.close(doc)}>
     <button type="button" role="tab" aria-selected=${on} tabindex=${on ? 0 : -1} title=${doc.file.value ?? name} onClick=${() => app.activate(doc)} onDblClick=${() => rename(app, doc)} onKeyDown=${keydown}>
       ${running ? html`<i class="dot running" aria-label=${t('tab.running')}></i>` : doc.dirty.value && doc.file.value ? html`<i class="dot" aria-label=${t('tab.dirty')}></i>` : null}
       <span>${name}</span>
     </button>
-    <button type="button" class="tab-close" tabindex="-1" aria-label=${t('tab.close', { name })} onClick=${() => app.close(doc)}><${Icon} name="x" size=${13} /></button>
+    <button type="button" class="tab-close" tabindex="-1" aria-hidden="true" title=${t('tab.close', { name })} onClick=${() => app.close(doc)}><${Icon} name="x" size=${13} /></button>
   </div>`;
 }
 

@@ -1,0 +1,263 @@
+"""Around the canvas: running, the queue, the gallery, files, palettes, settings. Real keys, the real server."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .scenes import HELLO
+
+ROOT = Path(__file__).resolve().parents[2]
+
+QUICK = {
+    "last_node_id": 2,
+    "last_link_id": 1,
+    "nodes": [
+        {
+            "id": 1, "type": "EmptyImage", "pos": [40, 60], "size": [240, 150], "flags": {}, "order": 0, "mode": 0, "inputs": [],
+            "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [1]}], "properties": {}, "widgets_values": [32, 32, 1, 0],
+        },
+        {
+            "id": 2, "type": "SaveImage", "pos": [340, 60], "size": [240, 260], "flags": {}, "order": 1, "mode": 0,
+            "inputs": [{"name": "images", "type": "IMAGE", "link": 1}], "outputs": [], "properties": {}, "widgets_values": ["quick"],
+        },
+    ],
+    "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+    "groups": [], "config": {}, "extra": {}, "version": 0.4,
+}  # fmt: skip
+
+DOC = "window.__test.app.active.value"
+
+
+def run(editor):
+    """Press Ctrl+Enter and wait until nothing runs and nothing waits."""
+    before = editor.page.evaluate("() => window.__test.app.jobs.past.value.length")
+    editor.key("Control+Enter")
+    editor.until(f"() => window.__test.app.jobs.past.value.length > {before} && !{DOC}.run.pending.value", seconds=40)
+
+
+def panel(editor, name):
+    editor.page.evaluate(f"() => window.__test.app.prefs.set('panel.open', '{name}')")
+    return editor.page.locator(".panel")
+
+
+@pytest.fixture
+def quick(editor):
+    """One blank picture, saved: a run of milliseconds."""
+    editor.open(QUICK)
+    yield editor
+    editor.page.evaluate("() => window.__test.app.prefs.set('panel.open', '')")
+
+
+def test_a_run_shows_its_result_on_the_node_in_the_queue_and_in_the_gallery(quick):
+    run(quick)
+    assert quick.page.evaluate(f"() => {DOC}.run.output('2').images.length") == 1
+    assert quick.page.evaluate(f"() => {DOC}.run.stateOf({DOC}, 2).state") in ("done", "cached")
+    panel(quick, "queue").locator(".job.done img").first.wait_for()
+    panel(quick, "gallery").locator(".cell img").first.wait_for()
+    quick.page.locator(".cell").first.click()
+    quick.page.get_by_role("dialog").locator("img").wait_for()
+    quick.key("i")
+    assert "EmptyImage" in quick.page.locator(".light-info").inner_text()
+    quick.key("Escape")
+
+
+def test_an_error_is_said_in_words_and_leads_to_its_node(quick):
+    quick.page.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 1, key: 0, name: 'width', value: -5 }}))")
+    quick.key("Control+Enter")
+    card = panel(quick, "errors").locator(".error-card")
+    card.first.wait_for()
+    assert "width" in card.first.inner_text()
+    card.first.locator(".link").click()
+    assert quick.selected() == {1}
+    assert quick.page.evaluate(f"() => {DOC}.run.stateOf({DOC}, 1).state") == "error"
+
+
+def test_the_queue_pauses_moves_and_lets_go_of_jobs(quick):
+    body = panel(quick, "queue")
+    body.get_by_label("Pause the queue").click()
+    body.locator(".notice").wait_for()
+    try:
+        for value in (1, 2, 3):
+            quick.page.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 1, key: 3, name: 'color', value: {value} }}))")
+            quick.focus()
+            quick.key("Control+Enter")
+            quick.until(f"() => window.__test.app.jobs.queue.value.length === {value}")
+        order = "() => window.__test.app.jobs.queue.value.map((job) => job.prompt['1'].inputs.color)"
+        assert quick.page.evaluate(order) == [1, 2, 3]
+        body.locator(".job").nth(2).get_by_label("Run next").click()
+        quick.until(f"() => ({order})()[0] === 3")
+        body.locator(".job").nth(1).get_by_label("Take out of the queue").click()
+        quick.until("() => window.__test.app.jobs.queue.value.length === 2")
+    finally:
+        body.get_by_label("Go on with the queue").click()
+    quick.until("() => window.__test.app.jobs.queue.value.length === 0", seconds=30)
+
+
+def test_a_workflow_saved_twice_keeps_a_version_and_shows_what_changed(quick):
+    quick.key("Control+s")
+    field = quick.page.get_by_role("textbox", name="Save as")
+    field.fill("a test of saving")
+    field.press("Enter")
+    quick.until(f"() => {DOC}.file.value === 'a test of saving.json' && !{DOC}.dirty.value")
+    quick.page.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 1, key: 0, name: 'width', value: 64 }}))")
+    assert quick.page.evaluate(f"() => {DOC}.dirty.value")
+    quick.focus()
+    quick.key("Control+s")
+    quick.until(f"() => !{DOC}.dirty.value")
+    versions = quick.page.evaluate("() => window.__test.app.files.versions('a test of saving.json')")
+    assert len(versions) >= 1
+    quick.page.evaluate("() => void window.__test.app.ui.dialog('diff', {})")
+    quick.page.locator(".diff-pick select").select_option(index=1)
+    quick.page.locator(".difference.changed").wait_for()
+    assert re.search(r"width\s+32\s+64", quick.page.locator(".difference").inner_text())
+    quick.key("Escape")
+
+
+def test_what_was_open_is_open_after_a_reload(quick):
+    quick.page.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 1, key: 0, name: 'width', value: 72 }}))")
+    name = quick.page.evaluate(f"() => {DOC}.name.value")
+    quick.page.wait_for_timeout(1600)
+    quick.load()
+    assert quick.page.evaluate(f"() => {DOC}.name.value") == name
+    assert quick.value(1, "width") == 72
+
+
+def test_a_picture_made_here_opens_its_workflow_when_dropped(quick):
+    run(quick)
+    tabs = quick.page.evaluate("() => window.__test.app.docs.value.length")
+    quick.page.evaluate(
+        f"""async () => {{
+            const [file] = {DOC}.run.output('2').images;
+            const blob = await (await fetch(window.__test.app.api.viewUrl(file))).blob();
+            const data = new DataTransfer();
+            data.items.add(new File([blob], file.filename, {{ type: 'image/png' }}));
+            document.getElementById('canvas').dispatchEvent(new DragEvent('drop', {{ dataTransfer: data, bubbles: true, cancelable: true, clientX: 700, clientY: 400 }}));
+        }}"""
+    )
+    quick.until(f"() => window.__test.app.docs.value.length > {tabs}")
+    assert {node["type"] for node in quick.graph()["nodes"].values()} == {"EmptyImage", "SaveImage"}
+
+
+def test_each_event_goes_to_the_document_that_asked_for_it(quick):
+    quick.page.evaluate("(json) => window.__test.app.open({ ...json, id: crypto.randomUUID() }, { name: 'the other' })", HELLO)
+    other = quick.page.evaluate(f"() => {DOC}.id")
+    quick.page.evaluate("() => window.__test.app.activate(window.__test.app.docs.value.find((doc) => doc.name.value !== 'the other'))")
+    quick.focus()
+    run(quick)
+    assert quick.page.evaluate("(id) => window.__test.app.docs.value.find((doc) => doc.id === id).run.outputs.size", other) == 0
+
+
+def test_the_search_palette_filters_by_type_and_adds_with_enter(editor):
+    editor.open({"nodes": [], "links": [], "version": 0.4})
+    editor.page.evaluate("() => window.__test.app.ui.palette({ at: [50, 50] })")
+    field = editor.page.get_by_role("combobox")
+    field.fill("i:latent o:image")
+    names = editor.page.locator(".hit-name").all_inner_texts()
+    assert any("VAE Decode" in name for name in names)
+    field.fill("empty latent")
+    field.press("Shift+Enter")
+    field.press("Enter")
+    assert [node["type"] for node in editor.graph()["nodes"].values()] == ["EmptyLatentImage"] * 2
+
+
+def test_every_command_is_in_the_list_and_its_key_can_be_changed(hello):
+    hello.key("Control+k")
+    hello.page.get_by_role("combobox").fill("tidy")
+    assert "L" in hello.page.locator(".hit.command").first.inner_text()
+    hello.key("Escape")
+    hello.key("Control+Shift+k")
+    hello.page.get_by_label("Search commands").fill("mute")
+    hello.page.locator(".key").first.click()
+    hello.page.keyboard.press("Alt+Shift+Q")
+    hello.key("Escape")
+    hello.focus()
+    hello.page.evaluate(f"() => {DOC}.select({{ nodes: [2] }})")
+    hello.key("Alt+Shift+Q")
+    assert hello.graph()["nodes"]["2"]["mode"] == 2
+    hello.page.evaluate("() => window.__test.app.commands.rebind('mute', null)")
+
+
+def test_a_sweep_runs_each_value_and_shows_them_side_by_side(quick):
+    quick.key("Alt+s")
+    quick.page.locator(".sweep select").first.select_option(label="EmptyImage › color")
+    quick.page.locator(".sweep textarea").first.fill("0, 255, 65280")
+    quick.page.get_by_text("Run them").click()
+    quick.page.locator(".sweep-grid img").nth(2).wait_for(timeout=40_000)
+    assert quick.page.locator(".sweep-grid thead th").all_inner_texts() == ["0", "255", "65280"]
+    quick.key("Escape")
+
+
+def test_app_mode_is_a_form_that_runs(quick):
+    quick.key("Alt+a")
+    quick.page.get_by_text("Choose what is shown").click()
+    quick.page.get_by_role("checkbox", name="color").check()
+    quick.page.get_by_text("Done").click()
+    form = quick.page.locator(".form")
+    form.get_by_label("color").fill("255")
+    form.get_by_label("color").press("Tab")
+    assert quick.value(1, "color") == 255
+    form.get_by_role("button", name="Run").click()
+    form.locator(".form-pictures img").wait_for(timeout=40_000)
+    quick.page.evaluate("() => (window.__test.app.formOpen.value = false)")
+
+
+def test_a_mask_is_painted_and_loaded(editor):
+    editor.open(QUICK)
+    run(editor)
+    file = editor.page.evaluate(f"() => {DOC}.run.output('2').images[0]")
+    editor.page.evaluate("(file) => import('/ui/gallery.js').then(({ toInput }) => toInput(window.__test.app, file))", file)
+    editor.until(f"() => [...{DOC}.graph.nodes.values()].some((node) => node.type === 'LoadImage')")
+    node = editor.page.evaluate(f"() => [...{DOC}.graph.nodes.values()].find((node) => node.type === 'LoadImage').id")
+    editor.page.evaluate("(id) => void window.__test.app.ui.mask(id)", node)
+    box = editor.page.locator(".mask-stack canvas").bounding_box()
+    editor.page.locator(".button.primary:not(:disabled)", has_text="Save the mask").wait_for()
+    editor.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    editor.page.mouse.down()
+    editor.page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=4)
+    editor.page.mouse.up()
+    editor.page.get_by_text("Save the mask").click()
+    editor.until(f"() => String({DOC}.graph.node({node}).values[0]).startsWith('clipspace/')")
+
+
+def test_shipped_templates_are_listed_and_open(editor):
+    body = panel(editor, "workflows")
+    body.locator(".template", has_text="Image to image").click()
+    editor.until("() => window.__test.app.active.value.name.value === 'Image to image'")
+    assert editor.page.evaluate(f"() => [...{DOC}.graph.nodes.values()].every((node) => node.def)")
+    panel(editor, "")
+
+
+def test_notes_are_sanitised(editor):
+    editor.page.evaluate("() => void 0")
+    dirty = editor.page.evaluate(
+        """async () => {
+            const { DOMPurify, marked } = await import('/vendor/markdown.js');
+            return DOMPurify.sanitize(marked.parse('# hi <img src=x onerror=alert(1)> <script>1</script> [a](javascript:alert(1))'));
+        }"""
+    )
+    assert "onerror" not in dirty and "script" not in dirty
+
+
+def test_nothing_is_asked_of_any_other_host(browser, base):
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{base}/?test=1")
+    page.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
+    for name in ("queue", "gallery", "nodes", "models", "workflows", "outline", "errors"):
+        page.evaluate(f"() => window.__test.app.prefs.set('panel.open', '{name}')")
+        page.wait_for_timeout(250)
+    context.close()
+    ours = base.split("//")[1]
+    strangers = [url for url in asked if not re.match(rf"(https?|wss?)://{re.escape(ours)}/|blob:|data:", url)]
+    assert not strangers, strangers
+
+
+def test_the_list_of_modules_in_the_page_is_up_to_date():
+    import subprocess
+    import sys
+
+    answer = subprocess.run([sys.executable, "tools/preload.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
