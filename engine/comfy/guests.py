@@ -51,6 +51,7 @@ class Guests:
             return None
         found.add_app(request.app)
         request._match_info = found
+        request._cache.pop("match_info", None)
         return found.handler
 
     def _routes(self) -> web.UrlDispatcher:

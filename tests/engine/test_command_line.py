@@ -127,7 +127,7 @@ def test_a_failing_node_exits_1_with_its_name(tmp_path: Path, capsys: pytest.Cap
         "    raise ValueError('it is broken')\n"
     )
     (tmp_path / "bad.json").write_text(json.dumps({"1": n("Fail", "Bad One")}))
-    assert run(tmp_path, "run", str(tmp_path / "bad.json")) == 1
+    assert run(tmp_path, "run", str(tmp_path / "bad.json"), "--trust-all-packs") == 1
     assert "node 1 (Bad One): it is broken" in capsys.readouterr().err
 
 
@@ -186,7 +186,7 @@ def test_an_interrupt_ends_a_run_as_cancelled(tmp_path: Path) -> None:
         "        run.progress(i, 1000)\n"
     )
     (tmp_path / "p.json").write_text(json.dumps({"1": n("Long")}))
-    words = [sys.executable, "main.py", "run", str(tmp_path / "p.json"), "--base-directory", str(tmp_path)]
+    words = [sys.executable, "main.py", "run", str(tmp_path / "p.json"), "--base-directory", str(tmp_path), "--trust-all-packs"]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
