@@ -69,6 +69,9 @@ class Ending:
     outputs_count: int = 0
 
 
+Lines = Sequence[tuple[int, str]]
+
+
 class Leases:
     """What a worker does to the job store; each call is one committed change."""
 
@@ -114,15 +117,28 @@ class Leases:
         asked = connection.execute(select(jobs.c.cancel_asked).where(jobs.c.id == job_id)).scalar()
         return done.rowcount == 1 and not asked
 
-    def finish(self, job_id: str, ending: Ending, lines: Sequence[tuple[int, str]] = ()) -> "Future[None]":
+    def finish(self, job_id: str, ending: Ending, lines: Lines = ()) -> "Future[None]":
         """Write how a job of ours ended, and its log; an error if it is not running or not ours."""
+        end, log = self._rows(job_id, ending, lines)
+        return self.store.writer.submit(lambda connection: self._finish(connection, job_id, end, log))
+
+    def finish_and_take(self, job_id: str, ending: Ending, lines: Lines = ()) -> "Future[Job | None]":
+        """Both in one change: the busy worker's way."""
+        end, log = self._rows(job_id, ending, lines)
+
+        def work(connection: Connection) -> Job | None:
+            self._finish(connection, job_id, end, log)
+            return self._take(connection)
+
+        return self.store.writer.submit(work)
+
+    def _rows(self, job_id: str, ending: Ending, lines: Lines) -> tuple[Document, list[Document]]:
         end = {
             "job": job_id, "by": self.worker, "end": ending.state.value, "at": now(), "shown": dump(ending.outputs),
             "about": dump(ending.meta), "told": dump(ending.messages), "wrong": dump(ending.error) if ending.error else None,
             "many": ending.outputs_count,
         }  # fmt: skip
-        log = [{"job_id": job_id, "time": when, "text": text} for when, text in lines]
-        return self.store.writer.submit(lambda connection: self._finish(connection, job_id, end, log))
+        return end, [{"job_id": job_id, "time": when, "text": text} for when, text in lines]
 
     def _finish(self, connection: Connection, job_id: str, end: Document, log: list[Document]) -> None:
         if connection.execute(FINISH, end).rowcount != 1:

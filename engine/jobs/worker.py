@@ -57,6 +57,7 @@ class Worker:
         self.running: Running | None = None
         self._execute, self._tell, self._prepare = execute, tell, prepare
         self._stopping = False
+        self._idle = self._news = False
         self._loop = asyncio.new_event_loop()
         self._wake = asyncio.Event()
         self._between: list[Callable[[], None]] = []
@@ -70,8 +71,10 @@ class Worker:
 
     def wake(self) -> None:
         """A job was queued, or the queue goes on."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._wake.set)
+        self._news = True
+        if self._idle:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake.set)
 
     def between(self, act: Callable[[], None]) -> None:
         """Call ``act`` on the worker's thread as soon as no job runs."""
@@ -119,16 +122,24 @@ class Worker:
         while not self._stopping:
             while self._between:
                 self._between.pop(0)()
+            self._news = False
             job = job or await asyncio.wrap_future(self.leases.take())
             if job is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
-                self._wake.clear()
+                await self._rest()
                 continue
             job = await self._do(job)
         reaper.cancel()
         if job is not None:
             await asyncio.wrap_future(self.leases.put_back(job.id))
+
+    async def _rest(self) -> None:
+        """Wait for news, or a while. Whoever brings some after ``_idle`` is set wakes us; who did before is seen here."""
+        self._wake.clear()
+        self._idle = True
+        if not self._news and not self._stopping:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), IDLE_SECONDS)
+        self._idle = False
 
     async def _reap(self) -> None:
         """Take up again what dead workers left."""
@@ -169,16 +180,15 @@ class Worker:
         state = {events.Finished: State.DONE, events.Cancelled: State.CANCELLED}.get(type(last), State.FAILED)
         running.note(describe(last))
         ending = Ending(state, story.outputs, story.meta, story.kept, story.error, story.outputs_count())
-        written = self.leases.finish(running.job.id, ending, running.lines)
-        following = self.leases.take()
+        following: Job | None = None
         try:
-            await asyncio.wrap_future(written)
+            following = await asyncio.wrap_future(self.leases.finish_and_take(running.job.id, ending, running.lines))
         except Exception as problem:
             log.exception("Job %s: its end could not be written.", running.job.id)
             await self._fail(running, problem)
         self._tell(running, last, messages)
         self._tell(running, None, [("executing", {"node": None, "prompt_id": running.job.id})])
-        return await asyncio.wrap_future(following)
+        return following
 
     async def _fail(self, running: Running, problem: Exception) -> None:
         """Write at least that the job failed, and why; try until the database takes it (its disk may be full)."""

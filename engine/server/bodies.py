@@ -35,7 +35,7 @@ def parse_json(data: bytes) -> Any:
         value = json.loads(text, parse_constant=no_constant, parse_float=finite)
     except RecursionError:
         raise ValueError(f"It is nested deeper than {MAX_DEPTH} levels.") from None
-    if len(data) > MAX_DEPTH and depth_exceeds(value, MAX_DEPTH):
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and depth_exceeds(value, MAX_DEPTH):
         raise ValueError(f"It is nested deeper than {MAX_DEPTH} levels.")
     return value
 

@@ -16,6 +16,7 @@ from engine.server import frames
 from engine.server.frames import Binary
 from engine.server.outbox import Frame, Outbox
 
+GATHER_SECONDS = 0.004
 STATUS_SECONDS = 0.1
 ABSENT_SECONDS = 60.0
 ABSENT_FRAMES, ABSENT_BYTES = 256, 1024 * 1024
@@ -79,12 +80,16 @@ class Hub:
     # from any thread --------------------------------------------------------------------------------------------------
 
     def _post(self, act: Callable[[], None]) -> None:
+        """Have the loop do ``act`` within ``GATHER_SECONDS``: waking it for every event would cost more than the events."""
         if self._loop is None or self._loop.is_closed():
             return
         self._inbox.append(act)
         if not self._waking:
             self._waking = True
-            self._loop.call_soon_threadsafe(self._drain)
+            self._loop.call_soon_threadsafe(self._drain_soon)
+
+    def _drain_soon(self) -> None:
+        asyncio.get_running_loop().call_later(GATHER_SECONDS, self._drain)
 
     def _drain(self) -> None:
         self._waking = False

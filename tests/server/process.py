@@ -36,7 +36,8 @@ class Process:
 
     def start(self, seconds: float = 60.0) -> None:
         began = time.monotonic()
-        words = ["--base-directory", str(self.base), "--port", str(self.port), "--dont-print-server", "--verbose", "WARNING", "--trust-all-packs"]
+        words = ["--base-directory", str(self.base), "--port", str(self.port), "--dont-print-server", "--verbose", "WARNING"]
+        words.append("--trust-all-packs")
         with (self.base / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "main.py", *words, *self.flags], cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT
