@@ -1,0 +1,98 @@
+"""Merges: the formulas weight by weight, the identities, and that a saved merge is the merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.diffusion.checkpoints import Checkpoint, load_checkpoint
+from engine.diffusion.clip import Clip
+from engine.diffusion.model import Model
+from engine.diffusion.saving import stream_checkpoint, write
+from nodes.model_merging import (
+    clip_merge_simple,
+    model_merge_add,
+    model_merge_blocks,
+    model_merge_simple,
+    model_merge_subtract,
+)
+from tests.diffusion.test_checkpoints import saved, sd1, sdxl
+
+
+def two(path: Path) -> tuple[Checkpoint, Checkpoint]:
+    first = sd1()
+    second = {name: tensor.float().mul(0.5).add(0.1).half() for name, tensor in first.items()}
+    return load_checkpoint(saved(path / "a.safetensors", first)), load_checkpoint(saved(path / "b.safetensors", second))
+
+
+def weights(model: Model) -> dict[str, Tensor]:
+    return {name: tensor.float() for name, tensor in model.network().state_dict().items()}
+
+
+def place(loaded: Checkpoint) -> Model:
+    from engine.diffusion.residency import Residency
+
+    return Model(loaded.denoiser, loaded.family, Residency("cpu", dtype=torch.float32))
+
+
+def test_each_formula_weight_by_weight(tmp_path: Path) -> None:
+    a, b = (place(loaded) for loaded in two(tmp_path))
+    before, other = weights(a), weights(b)
+    for merged, own, share in (
+        (model_merge_simple(a, b, 0.3), 0.3, 0.7),
+        (model_merge_add(a, b), 1.0, 1.0),
+        (model_merge_subtract(a, b, 2.0), 2.0, -2.0),
+    ):
+        after = weights(merged)
+        assert all(torch.allclose(after[name], before[name] * own + other[name] * share, atol=1e-5) for name in before)
+
+
+def test_a_finetune_minus_its_base_added_to_the_base_is_the_finetune(tmp_path: Path) -> None:
+    base, tuned = (place(loaded) for loaded in two(tmp_path))
+    back, wanted = weights(model_merge_add(base, model_merge_subtract(tuned, base))), weights(tuned)
+    assert all(torch.allclose(back[name], wanted[name], atol=1e-5) for name in wanted)
+
+
+def test_ratio_one_is_the_first_model_itself(tmp_path: Path) -> None:
+    a, b = (place(loaded) for loaded in two(tmp_path))
+    assert model_merge_simple(a, b, 1.0) is a
+    assert all(
+        torch.equal(x, y) for x, y in zip(weights(model_merge_simple(a, b, 0.0)).values(), weights(b).values(), strict=True)
+    )
+
+
+def test_blocks_have_their_own_ratios(tmp_path: Path) -> None:
+    a, b = (place(loaded) for loaded in two(tmp_path))
+    before, other, after = weights(a), weights(b), weights(model_merge_blocks(a, b, 1.0, 0.5, 0.0))
+    for name, own in (("conv_in.weight", 1.0), ("mid_block.resnets.0.conv1.weight", 0.5), ("conv_out.weight", 0.0)):
+        assert torch.allclose(after[name], before[name] * own + other[name] * (1 - own), atol=1e-6)
+    assert torch.equal(after["time_embedding.linear_1.weight"], before["time_embedding.linear_1.weight"])
+
+
+def test_text_encoders_merge_too(tmp_path: Path) -> None:
+    from engine.diffusion.residency import Residency
+
+    clips = [Clip(loaded.clip.towers, Residency("cpu")) for loaded in two(tmp_path) if loaded.clip]
+    middle = clip_merge_simple(clips[0], clips[1], 0.5)
+    (part,) = middle.parts
+    name = "text_model.final_layer_norm.bias"
+    means = [clip.place(clip.parts[0]).state_dict()[name].float() for clip in clips]
+    assert torch.allclose(middle.place(part, middle.patches).state_dict()[name], sum(means) / 2, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_a_saved_merge_is_the_merge(tmp_path: Path) -> None:
+    a, b = (place(loaded) for loaded in two(tmp_path))
+    merged = model_merge_simple(a, b, 0.25)
+    write(tmp_path / "c.safetensors", stream_checkpoint(merged))
+    saved_weights = load_checkpoint(tmp_path / "c.safetensors").denoiser.weights()
+    assert all(torch.allclose(saved_weights[n].float(), w, atol=2e-3) for n, w in weights(merged).items())
+
+
+def test_models_of_two_families_do_not_merge(tmp_path: Path) -> None:
+    one = load_checkpoint(saved(tmp_path / "a.safetensors", sd1())).model
+    other = load_checkpoint(saved(tmp_path / "b.safetensors", sdxl())).model
+    with pytest.raises(ValueError, match="a Stable Diffusion 1 model cannot be merged with a Stable Diffusion XL one"):
+        model_merge_simple(one, other, 0.5)
