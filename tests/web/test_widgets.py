@@ -1,5 +1,7 @@
 """Widgets: drawn on the canvas, edited in place."""
 
+import re
+
 import pytest
 
 
@@ -111,6 +113,16 @@ def test_multiline_text_is_edited_in_place(hello):
     assert hello.value(2, "text") == "a green circle"
     hello.key("Control+z")
     assert hello.value(2, "text") == "a red circle on a blue square"
+
+
+def test_weights_in_a_prompt(hello):
+    hello.click(hello.widget(2, "text"))
+    hello.page.keyboard.press("Control+Home")
+    hello.page.keyboard.press("ArrowRight")
+    hello.page.keyboard.press("ArrowRight")
+    hello.page.keyboard.press("Control+ArrowUp")
+    hello.key("Control+Enter")
+    assert re.fullmatch(r"a \(red:1\.\d+\) circle on a blue square", hello.value(2, "text"))
 
 
 def test_the_editor_follows_the_camera(hello):

@@ -39,7 +39,6 @@ export class Input {
     on('keydown', (event) => this.key(event));
     on('keyup', (event) => this.keyUp(event));
     on('blur', () => (this.space = false));
-    on('dragover', (event) => event.preventDefault());
     on('drop', (event) => this.dropped(event));
   }
 
@@ -236,13 +235,14 @@ export class Input {
     if (!this.spaceUsed && event.target === this.element) search(this.stage);
   }
 
-  /** @param {DragEvent} event */
+  /** Files go to the node under them; other things dropped are the page's. @param {DragEvent} event */
   dropped(event) {
+    const files = [...(event.dataTransfer?.files ?? [])];
+    if (!files.length) return;
     event.preventDefault();
     const p = this.at(event);
     const hit = this.stage.pick(p.at.x, p.at.y);
-    const files = [...(event.dataTransfer?.files ?? [])];
-    if (files.length) this.stage.app.ui.dropFiles(files, { node: 'node' in hit ? hit.node.id : undefined, at: [p.at.x, p.at.y] });
+    this.stage.app.ui.dropFiles(files, { node: 'node' in hit ? hit.node.id : undefined, at: [p.at.x, p.at.y] });
   }
 }
 

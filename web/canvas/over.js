@@ -60,13 +60,22 @@ export class Over {
   runs() {
     const { stage, look } = this;
     const view = stage.camera.visible();
+    const slowest = stage.app.prefs?.get('canvas.stats') === false ? 0 : this.slowest();
     for (const id of stage.active) {
       const node = stage.graph.node(id);
       if (!node || stage.drag?.nodes.has(node)) continue;
       const k = node.at * 4, { boxes } = stage.graph;
       if (boxes[k] > view.x + view.w || boxes[k + 2] < view.x || boxes[k + 1] > view.y + view.h + 60 || boxes[k + 3] < view.y - 60) continue;
-      drawRun(look, node, stage.doc.run.stateOf(stage.doc, id));
+      drawRun(look, node, stage.doc.run.stateOf(stage.doc, id), slowest);
     }
+  }
+
+  /** Milliseconds of the node that took longest. */
+  slowest() {
+    const { active, doc } = this.stage;
+    let most = 0;
+    for (const id of active) most = Math.max(most, doc.run.stateOf(doc, id).ms ?? 0);
+    return most;
   }
 
   /** @param {import('./stage.js').Drag} drag */

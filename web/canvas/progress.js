@@ -7,8 +7,8 @@ import { drawDotsOf } from './node.js';
 
 /** @typedef {{state: 'idle'|'wait'|'run'|'done'|'cached'|'error', value?: number, max?: number, ms?: number, bytes?: number, error?: string}} State */
 
-/** @param {import('./look.js').Look} look @param {import('../graph/model.js').Node} node @param {State} state */
-export function drawRun(look, node, state) {
+/** @param {import('./look.js').Look} look @param {import('../graph/model.js').Node} node @param {State} state @param {number} slowest milliseconds of the slowest node, 0 = no times are shown */
+export function drawRun(look, node, state, slowest) {
   if (state.state === 'idle') return;
   look.counters.visited++;
   const [x, y] = node.pos;
@@ -17,7 +17,7 @@ export function drawRun(look, node, state) {
   const box = { x, y: y - TITLE, w: folded ? collapsedWidth(node) : shape.width, h: TITLE + (folded ? 0 : shape.height) };
   if (state.state === 'run') running(look, box, state);
   else if (state.state === 'error') failed(look, box, state);
-  else if (look.lod === NEAR) return finished(look, box, state);
+  else if (look.lod === NEAR) return finished(look, box, state, slowest);
   if (look.lod === NEAR) drawDotsOf(look, node);
 }
 
@@ -60,10 +60,17 @@ function failed(look, box, state) {
   look.text(first, box.x + 10, box.y - 16.5, 'small', theme.dark ? '#1a0c0c' : '#fff', width - 20);
 }
 
-/** @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state */
-function finished(look, box, state) {
+/** The time and memory a node took, and a bar as long as its share of the slowest. @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state @param {number} slowest */
+function finished(look, box, state, slowest) {
+  if (!slowest) return;
   const words = state.state !== 'done' || state.ms === undefined ? '' : [time(state.ms), state.bytes ? size(state.bytes) : ''].filter(Boolean).join(' · ');
-  if (words) badge(look, words, box, look.theme.faint);
+  if (!words) return;
+  badge(look, words, box, look.theme.faint);
+  const { pen, theme } = look;
+  pen.fillStyle = theme.run;
+  pen.globalAlpha = 0.75;
+  pen.fillRect(box.x + 8, box.y - 2.5, (box.w - 16) * Math.min(1, (state.ms ?? 0) / slowest), 2);
+  pen.globalAlpha = 1;
 }
 
 /** Words above the right corner. @param {import('./look.js').Look} look @param {string} words @param {import('./camera.js').Rect} box @param {string} colour */
