@@ -18,8 +18,9 @@ async def pack_route(request: web.Request) -> web.StreamResponse:
 async def pack_answer(request: web.Request) -> web.StreamResponse | None:
     """What a pack's route answers; None if none is for this path. Who may do nothing else may not do this."""
     site = site_of(request)
-    engine = site.runtime.loaded
-    found = await engine.guests.resolve(request) if engine is not None and engine.guests is not None else None
+    await site.ready
+    engine = await site.runtime.engine()
+    found = await engine.guests.resolve(request) if engine.guests is not None else None
     if found is None:
         return None
     needed = Role.VIEWER if request.method in ("GET", "HEAD", "OPTIONS") else Role.USER

@@ -36,12 +36,14 @@ async def login(request: web.Request) -> web.StreamResponse:
 
 
 async def static(request: web.Request) -> web.StreamResponse:
-    """A file of the editor, or of a pack's web folder."""
+    """A file of the editor; where there is none, what a pack's route answers."""
     site = site_of(request)
-    if (answer := await pack_answer(request)) is not None:
+    try:
+        return serve_below(site.options.front_end, request.match_info["path"])
+    except Refusal:
+        if (answer := await pack_answer(request)) is None:
+            raise
         return answer
-    root = site.options.front_end
-    return serve_below(root, request.match_info["path"])
 
 
 async def page(request: web.Request) -> web.StreamResponse:
