@@ -12,6 +12,7 @@ from engine.diffusion.checkpoints import Checkpoint, load_checkpoint
 from engine.diffusion.clip import Clip
 from engine.diffusion.model import Model
 from engine.diffusion.saving import stream_checkpoint, write
+from engine.signature import spec_of
 from nodes.model_merging import (
     clip_merge_simple,
     model_merge_add,
@@ -19,6 +20,7 @@ from nodes.model_merging import (
     model_merge_simple,
     model_merge_subtract,
 )
+from nodes.model_merging_blocks import model_merge_sd1, model_merge_sdxl
 from tests.diffusion.test_checkpoints import saved, sd1, sdxl
 
 
@@ -96,3 +98,19 @@ def test_models_of_two_families_do_not_merge(tmp_path: Path) -> None:
     other = load_checkpoint(saved(tmp_path / "b.safetensors", sdxl())).model
     with pytest.raises(ValueError, match="a Stable Diffusion 1 model cannot be merged with a Stable Diffusion XL one"):
         model_merge_simple(one, other, 0.5)
+
+
+def test_a_ratio_a_block(tmp_path: Path) -> None:
+    a, b = (place(loaded) for loaded in two(tmp_path))
+    before, other = weights(a), weights(b)
+    after = weights(model_merge_sd1(model1=a, model2=b, input_blocks_1=0.25, out=0.0))
+    for name, own in (("down_blocks.0.resnets.0.conv1.weight", 0.25), ("conv_out.weight", 0.0), ("conv_in.weight", 1.0)):
+        assert torch.allclose(after[name], before[name] * own + other[name] * (1 - own), atol=1e-6)
+
+
+def test_the_nodes_inputs_have_the_names_of_the_blocks() -> None:
+    spec = spec_of(model_merge_sdxl)
+    wire = [port.name for port in spec.inputs]
+    assert wire[:4] == ["model1", "model2", "time_embed.", "label_emb."]
+    assert len(wire) == 2 + 2 + 9 + 3 + 9 + 1
+    assert wire[-1] == "out."
