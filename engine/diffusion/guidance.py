@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine.diffusion.areas import Box, Entry, crop, resolve, rest, weight
 from engine.diffusion.conditioning import Conditioning
+from engine.diffusion.denoise import Denoise
 from engine.diffusion.families.family import Inputs
 from engine.diffusion.journal import Journal
 from engine.diffusion.model import Edit, Model
@@ -35,6 +36,17 @@ class Guider:
     model: Model
     conditionings: Mapping[str, Conditioning]
     rule: Rule
+
+    def open(self, stack: ExitStack) -> nn.Module:
+        """The model's network, placed, with the model's edits on it until ``stack`` closes."""
+        network = self.model.network()
+        for edit in self.model.edits:
+            stack.enter_context(edit(network))
+        return network
+
+    def start(self, network: nn.Module, x: Tensor, inpaint: Inpaint | None, journal: Journal | None) -> Denoise:
+        """What the sampler is given, for latents like ``x``."""
+        return Guided.start(self, network, x, inpaint, journal)
 
 
 def basic_guider(model: Model, conditioning: Conditioning) -> Guider:

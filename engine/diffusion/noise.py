@@ -62,3 +62,10 @@ def brownian(x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> Noise:
         return (-increment if sigma > sigma_next else increment).to(x.device)
 
     return noise
+
+
+def noise_source(kind: str, x: Tensor, sigmas: Tensor, seed: int) -> Noise:
+    """``fresh`` or ``brownian`` noise for a whole walk along ``sigmas``."""
+    if kind == "fresh":
+        return fresh(x, seed)
+    return brownian(x, float(sigmas[sigmas > 0].min()), float(sigmas.max()), seed)

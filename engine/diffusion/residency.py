@@ -6,6 +6,7 @@ the file's weights, and nothing resident is ever written to. When the budget is 
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -104,6 +105,13 @@ class Residency:
             self._residents.append(resident)
             return resident.module
 
+    def once(self, part: Part, patches: Sequence[object] = (), *, dtype: torch.dtype | None = None) -> nn.Module:
+        """The same network, not kept: for strengths that change from step to step. It shares what no patch touches."""
+        with self._lock:
+            key = (part, _active(part, patches), self._precision(part, dtype))
+            known = next((resident for resident in self._residents if resident.key == key), None)
+            return (known or self._make(*key)).module
+
     def plan(self, part: Part, patches: Sequence[object] = (), *, dtype: torch.dtype | None = None) -> Plan:
         """What ``__call__`` would do, without doing it."""
         with self._lock:
@@ -167,7 +175,7 @@ class Residency:
         module.compute_dtype = how.dtype  # type: ignore[assignment]
         if self._prepare is not None:
             self._prepare(module)
-        elif self.device.type == "cpu" and how.channels_last:
+        elif self.device.type == "cpu" and (how.channels_last or how.narrow):
             fast.prepare(module)
         return _Resident(part, patches, how, module, weights)
 
@@ -197,7 +205,10 @@ class Residency:
         if residents and self.device.type == "cuda":
             torch.cuda.empty_cache()
         elif residents:
-            return_memory()
+            parts = {resident.part for resident in residents} - {resident.part for resident in self._residents}
+            residents = ()
+            gc.collect()
+            return_memory(weight for part in parts for weight in part.stored.values())
 
     @staticmethod
     def _bytes(residents: Sequence[_Resident]) -> dict[int, int]:

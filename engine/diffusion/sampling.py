@@ -12,13 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.diffusion.conditioning import Conditioning
-from engine.diffusion.denoise import Noise
 from engine.diffusion.families.family import repeat_to
-from engine.diffusion.guidance import Guided, Guider, Inpaint, cfg_guider
+from engine.diffusion.guidance import Guider, Inpaint, cfg_guider
 from engine.diffusion.journal import Journal
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.model import Model
-from engine.diffusion.noise import brownian, fresh, starting_noise
+from engine.diffusion.noise import starting_noise
 from engine.diffusion.preview import preview
 from engine.diffusion.samplers import SAMPLERS, Sampler
 from engine.diffusion.schedules import sigmas_for
@@ -113,15 +112,13 @@ def sample(
     if len(sigmas) < 2:
         return {**latent, "samples": samples}, {**latent, "samples": samples}
     with ExitStack() as stack:
-        network = model.network()
-        for edit in model.edits:
-            stack.enter_context(edit(network))
+        network = guider.open(stack)
         device = next(network.parameters()).device
         eps = noise.generate_noise({**latent, "samples": samples}).to(device, torch.float32)
         clean = samples.to(device, torch.float32)
         clean = latent_format.inside(clean) if clean.any() else clean
         inpaint = _inpaint(latent.get("noise_mask"), clean, eps, sigmas, noise.seed, sampler)
-        denoise = Guided.start(guider, network, clean, inpaint, journal)
+        denoise = guider.start(network, clean, inpaint, journal)
         last = clean
 
         def on_step(i: int, x: Tensor, denoised: Tensor) -> None:
@@ -130,7 +127,7 @@ def sample(
             report(i + 1, len(sigmas) - 1, lambda: preview(latent_format, denoised))
 
         x = sampling.noise_scaling(sigmas[0], eps, clean, sampling.starts_at_max(sigmas))
-        x = sampler.of(sampling)(denoise, x, sigmas, noise=_noise_source(sampler, x, sigmas, noise.seed), on_step=on_step)
+        x = sampler.walk(denoise, x, sigmas, sampling, noise.seed, on_step)
         x = sampling.inverse_noise_scaling(sigmas[-1], x)
     return _outside(latent, x, latent_format), _outside(latent, last, latent_format)
 
@@ -145,12 +142,6 @@ def with_noise(model: Model, noise: LatentNoise, sigmas: Tensor, latent: Latent)
     sigma = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
     clean = latent_format.inside(samples) if samples.any() else samples
     return _outside(latent, model.sampling.noise_scaling(sigma, eps, clean), latent_format)
-
-
-def _noise_source(sampler: Sampler, x: Tensor, sigmas: Tensor, seed: int) -> Noise:
-    if sampler.noise == "fresh":
-        return fresh(x, seed)
-    return brownian(x, float(sigmas[sigmas > 0].min()), float(sigmas.max()), seed)
 
 
 def _outside(latent: Latent, x: Tensor, latent_format: LatentFormat) -> Latent:

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
+from torch import Tensor
+
+from engine.diffusion.denoise import Denoise, OnStep
+from engine.diffusion.noise import noise_source
 from engine.diffusion.parametrization import Parametrization
 from engine.diffusion.samplers.adams import deis, gradient_estimation, ipndm, ipndm_v, lms
 from engine.diffusion.samplers.ancestral import ddim_ancestral, dpm_2_ancestral, dpmpp_2s_ancestral, euler_ancestral
@@ -46,6 +50,12 @@ class Sampler:
         levels = {name: parametrization.percent_to_sigma(percent) for name, percent in self.at_percent.items()}
         function: SamplerFunction = partial(self.function, **{**levels, **self.options, **options})
         return function
+
+    def walk(
+        self, denoise: Denoise, x: Tensor, sigmas: Tensor, sampling: Parametrization, seed: int, on_step: OnStep
+    ) -> Tensor:
+        """``x`` taken along ``sigmas`` on a model with this parametrization, all noise from ``seed``."""
+        return self.of(sampling)(denoise, x, sigmas, noise=noise_source(self.noise, x, sigmas, seed), on_step=on_step)
 
 
 FIRST = {"first_sigma": 1e-4}
