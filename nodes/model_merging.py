@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from engine.node import Step, node
+from engine.node import Seed, Step, node
 from engine.types import Clip, Model
 
 Ratio = Annotated[float, Interval(ge=0.0, le=1.0), Step(0.01)]
@@ -18,7 +18,7 @@ def model_merge_simple(model1: Model, model2: Model, ratio: Ratio = 1.0) -> Mode
     """A weighted mean: 1 is the first model, 0 the second."""
     from engine.diffusion.merging import merge_models, weighted
 
-    return merge_models(model1, model2, lambda row: weighted(ratio))
+    return merge_models(lambda row: weighted(ratio), model1, model2)
 
 
 @node("ModelMergeBlocks", category="advanced/model_merging")
@@ -26,23 +26,23 @@ def model_merge_blocks(model1: Model, model2: Model, input: Ratio = 1.0, middle:
     """A weighted mean with a share of the first model for the way down, the middle and the way up."""
     from engine.diffusion.merging import by_block, merge_models
 
-    return merge_models(model1, model2, by_block({"input": input, "middle": middle, "out": out}, default=input))
+    return merge_models(by_block({"input": input, "middle": middle, "out": out}, default=input), model1, model2)
 
 
 @node("ModelMergeAdd", category="advanced/model_merging")
 def model_merge_add(model1: Model, model2: Model) -> Model:
     """The sum: of a model and a difference of two others."""
-    from engine.diffusion.merging import Mix, merge_models
+    from engine.diffusion.merging import merge_models
 
-    return merge_models(model1, model2, lambda row: Mix(1.0, 1.0))
+    return merge_models(lambda row: lambda a, b: a + b, model1, model2)
 
 
 @node("ModelMergeSubtract", category="advanced/model_merging")
 def model_merge_subtract(model1: Model, model2: Model, multiplier: Multiplier = 1.0) -> Model:
     """The difference of two models times ``multiplier``: what a finetune learned, say."""
-    from engine.diffusion.merging import Mix, merge_models
+    from engine.diffusion.merging import merge_models
 
-    return merge_models(model1, model2, lambda row: Mix(multiplier, -multiplier))
+    return merge_models(lambda row: lambda a, b: multiplier * (a - b), model1, model2)
 
 
 @node("CLIPMergeSimple", category="advanced/model_merging")
@@ -50,20 +50,63 @@ def clip_merge_simple(clip1: Clip, clip2: Clip, ratio: Ratio = 1.0) -> Clip:
     """A weighted mean of text encoders: 1 is the first, 0 the second."""
     from engine.diffusion.merging import merge_clips, weighted
 
-    return merge_clips(clip1, clip2, lambda row: weighted(ratio))
+    return merge_clips(lambda row: weighted(ratio), clip1, clip2)
 
 
 @node("CLIPMergeAdd", category="advanced/model_merging")
 def clip_merge_add(clip1: Clip, clip2: Clip) -> Clip:
     """The sum: of a text encoder and a difference of two others."""
-    from engine.diffusion.merging import Mix, merge_clips
+    from engine.diffusion.merging import merge_clips
 
-    return merge_clips(clip1, clip2, lambda row: Mix(1.0, 1.0))
+    return merge_clips(lambda row: lambda a, b: a + b, clip1, clip2)
 
 
 @node("CLIPMergeSubtract", category="advanced/model_merging")
 def clip_merge_subtract(clip1: Clip, clip2: Clip, multiplier: Multiplier = 1.0) -> Clip:
     """The difference of two text encoders times ``multiplier``."""
-    from engine.diffusion.merging import Mix, merge_clips
+    from engine.diffusion.merging import merge_clips
 
-    return merge_clips(clip1, clip2, lambda row: Mix(multiplier, -multiplier))
+    return merge_clips(lambda row: lambda a, b: multiplier * (a - b), clip1, clip2)
+
+
+Method = Literal["weighted", "spherical", "add difference", "train difference", "sum twice", "DARE", "TIES"]
+WITH_THIRD = ("add difference", "train difference", "sum twice", "TIES")
+
+
+@node("ModelMergeMethod", category="advanced/model_merging", title="Merge Models (Method)")
+def model_merge_method(
+    model_a: Model,
+    model_b: Model,
+    model_c: Model | None = None,
+    method: Method = "weighted",
+    alpha: Ratio = 0.5,
+    beta: Ratio = 0.5,
+    seed: Seed = 0,
+) -> Model:
+    """Merge A with B by a method of one's choice; ``alpha`` 0 is A.
+
+    Add difference, train difference, sum twice and TIES need a third model C (for all but sum twice the common ancestor).
+    ``beta`` is C's share for sum twice, the share left out for DARE, the share kept for TIES. The seed is DARE's.
+    """
+    from engine.diffusion import merging
+
+    match method:
+        case "weighted":
+            formula = merging.weighted(1.0 - alpha)
+        case "spherical":
+            formula = merging.spherical(1.0 - alpha)
+        case "add difference":
+            formula = merging.add_difference(alpha)
+        case "train difference":
+            formula = merging.train_difference(alpha)
+        case "sum twice":
+            formula = merging.sum_twice(alpha, beta)
+        case "DARE":
+            formula = merging.dare(alpha, beta, seed)
+        case "TIES":
+            formula = merging.ties(alpha, beta)
+    if method not in WITH_THIRD:
+        return merging.merge_models(lambda row: formula, model_a, model_b)
+    if model_c is None:
+        raise ValueError(f"{method} merges three models: connect model_c")
+    return merging.merge_models(lambda row: formula, model_a, model_b, model_c)

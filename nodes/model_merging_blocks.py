@@ -28,7 +28,7 @@ def merge_node(type_name: str, blocks: Sequence[str], function_name: str) -> Cal
         from engine.diffusion.merging import by_block, merge_models
 
         ratios = {block: inputs.get(name, 1.0) for name, block in names.items()}
-        return merge_models(inputs["model1"], inputs["model2"], by_block(ratios, default=ratios[blocks[0]]))
+        return merge_models(by_block(ratios, default=ratios[blocks[0]]), inputs["model1"], inputs["model2"])
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     models = [inspect.Parameter(name, keyword, annotation=Model) for name in ("model1", "model2")]

@@ -1,10 +1,15 @@
-"""Models made of two: a merge is an adapter whose changes are the other model's weights; nothing is copied until it is placed."""
+"""Models made of several: a merge is an adapter whose changes read the other models' weights, so nothing is copied early.
+
+The formulas work weight by weight, in float32: ``a`` is the first model's, then the others'.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from engine.diffusion.clip import Clip
@@ -12,83 +17,166 @@ from engine.diffusion.model import Model
 from engine.diffusion.parts import Part, Row
 from engine.diffusion.patches import Adapter, Delta, Patch, patched, touching
 
+Formula = Callable[..., Tensor]
+"""(a, b, ...) -> the merged weight."""
 
-@dataclass(frozen=True)
-class Mix:
-    """own * W + other * (the other model's weight)."""
-
-    own: float
-    other: float
+Recipe = Callable[[Row], Formula | None]
+"""The formula for each weight of the first model, by its names; None leaves it as it is."""
 
 
-Recipe = Callable[[Row], Mix]
-"""The mix for each weight of the first model, by its names."""
-
-
-def weighted(ratio: float) -> Mix:
+def weighted(ratio: float) -> Formula | None:
     """So much of the first model, the rest of the second."""
-    return Mix(ratio, 1.0 - ratio)
+    return None if ratio == 1.0 else lambda a, b: a * ratio + b * (1.0 - ratio)
 
 
 def by_block(ratios: Mapping[str, float], default: float) -> Recipe:
     """A ratio a block: the longest of these beginnings of a weight's original name decides."""
 
-    def recipe(row: Row) -> Mix:
+    def recipe(row: Row) -> Formula | None:
         fitting = [start for start in ratios if row.source.startswith(start)]
         return weighted(ratios[max(fitting, key=len)] if fitting else default)
 
     return recipe
 
 
+def spherical(ratio: float) -> Formula:
+    """Along the great circle from b (0) to a (1): as ``weighted``, but lengths do not shrink between."""
+
+    def formula(a: Tensor, b: Tensor) -> Tensor:
+        lengths = a.norm(), b.norm()
+        cosine = float((a * b).sum() / (lengths[0] * lengths[1]).clamp(min=1e-12))
+        angle = math.acos(max(-1.0, min(1.0, cosine)))
+        if angle < 1e-4 or angle > math.pi - 1e-4:
+            return a * ratio + b * (1.0 - ratio)
+        return (a * math.sin(ratio * angle) + b * math.sin((1.0 - ratio) * angle)) / math.sin(angle)
+
+    return formula
+
+
+def add_difference(alpha: float) -> Formula:
+    """a + alpha (b - c): what b learned from c, added to a."""
+    return lambda a, b, c: a + alpha * (b - c)
+
+
+def train_difference(alpha: float) -> Formula:
+    """As ``add_difference``, each number held back the more, the nearer a already is to b, as training on would."""
+
+    def formula(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        learned, away = b - c, (b - a).abs()
+        share = torch.nan_to_num(away / (learned.abs() + away))
+        return a + 1.8 * alpha * learned * share
+
+    return formula
+
+
+def sum_twice(alpha: float, beta: float) -> Formula:
+    """(1 - beta) ((1 - alpha) a + alpha b) + beta c."""
+    return lambda a, b, c: a.lerp(b, alpha).lerp(c, beta)
+
+
+def dare(alpha: float, drop: float, seed: int) -> Formula:
+    """a + alpha (b - a) with a random share ``drop`` of the differences left out and the rest enlarged to make up.
+
+    Yu et al. 2023, https://arxiv.org/abs/2311.03099. What is left out depends on the weight's shape and the seed alone.
+    """
+
+    def formula(a: Tensor, b: Tensor) -> Tensor:
+        keep = torch.rand(a.shape, generator=torch.Generator().manual_seed(seed)).to(a.device) >= drop
+        return a + alpha * (b - a) * keep / (1.0 - drop)
+
+    return formula
+
+
+def ties(alpha: float, density: float) -> Formula:
+    """What a and b learned from c: only the largest share ``density``, only where most of it has one sign, averaged.
+
+    Yadav et al. 2023, https://arxiv.org/abs/2306.01708.
+    """
+
+    def formula(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        learned = torch.stack([_largest(a - c, density), _largest(b - c, density)])
+        sign = learned.sum(0).sign()
+        agreeing = learned * (learned.sign() == sign)
+        return c + alpha * agreeing.sum(0) / (agreeing != 0).sum(0).clamp(min=1)
+
+    return formula
+
+
+def _largest(x: Tensor, share: float) -> Tensor:
+    """``x`` with all but the largest share of its numbers set to 0."""
+    count = max(1, round(x.numel() * share))
+    smallest = x.abs().flatten().kthvalue(x.numel() - count + 1).values
+    return x * (x.abs() >= smallest)
+
+
 @dataclass(frozen=True, eq=False)
-class Blend:
-    """The weight mixed with the other part's of the same name, its own patches worked in."""
+class Other:
+    """The same weight of another model, with the patches that model has."""
 
     part: Part
     row: Row
     patches: tuple[Patch, ...]
-    mix: Mix
+
+    def weight(self, like: Tensor) -> Tensor:
+        """Its value, float32, on the device of ``like``."""
+        stored = self.row.view(self.part.stored[self.row.source]).to(like.device)
+        return patched(stored, self.patches, self.row.target).reshape(like.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """A weight made of it and others by a formula."""
+
+    formula: Formula
+    others: tuple[Other, ...]
 
     def apply(self, weight: Tensor, strength: float) -> Tensor:
-        stored = self.row.view(self.part.stored[self.row.source]).to(weight.device)
-        other = patched(stored, self.patches, self.row.target).reshape(weight.shape)
-        mixed = weight * self.mix.own + other * self.mix.other
+        mixed = self.formula(weight, *(other.weight(weight) for other in self.others))
         return mixed if strength == 1.0 else weight.lerp(mixed, strength)
 
 
-def merged_part(part: Part, other: Part, patches: tuple[Patch, ...], recipe: Recipe) -> Patch | None:
-    """The patch that makes ``part`` the mix; None if the mix is ``part`` itself."""
-    there = {row.target: row for row in other.keymap}
+def merged_part(part: Part, others: Sequence[tuple[Part, tuple[Patch, ...]]], recipe: Recipe) -> Patch | None:
+    """The patch that makes ``part`` the merge with these parts, patched as they are; None if that is ``part`` itself."""
+    tables = [{row.target: row for row in other.keymap} for other, _ in others]
     deltas: dict[str, tuple[Delta, ...]] = {}
     for row in part.keymap:
-        mix = recipe(row)
-        if mix == Mix(1.0, 0.0) or row.target not in there:
+        formula = recipe(row)
+        if formula is None or not all(row.target in table for table in tables):
             continue
-        twin = there[row.target]
-        ours, theirs = (r.view(p.stored[r.source]).shape for r, p in ((row, part), (twin, other)))
-        if ours != theirs:
-            raise ValueError(
-                f"these models cannot be merged: {row.source} is {tuple(ours)} in one and {tuple(theirs)} in the other."
-                " Both must be of one family."
-            )
-        own = tuple(patch for patch in patches if patch.adapter.role == other.role)
-        deltas[row.target] = (Blend(other, twin, touching(own, row.target), mix),)
+        twins = []
+        for (other, patches), table in zip(others, tables, strict=True):
+            _check_shapes(part, row, other, table[row.target])
+            own = [patch for patch in patches if patch.adapter.role == other.role]
+            twins.append(Other(other, table[row.target], touching(own, row.target)))
+        deltas[row.target] = (Blend(formula, tuple(twins)),)
     return Patch(Adapter(part.role, deltas)) if deltas else None
 
 
-def merge_models(first: Model, second: Model, recipe: Recipe) -> Model:
-    """The first model with its weights mixed with the second's."""
-    if first.family.name != second.family.name:
+def _check_shapes(part: Part, row: Row, other: Part, twin: Row) -> None:
+    ours, theirs = row.view(part.stored[row.source]).shape, twin.view(other.stored[twin.source]).shape
+    if ours != theirs:
         raise ValueError(
-            f"a {first.family.title} model cannot be merged with a {second.family.title} one. Both must be of one family."
+            f"these models cannot be merged: {row.source} is {tuple(ours)} in one and {tuple(theirs)} in the other."
+            " Both must be of one family."
         )
-    patch = merged_part(first.part, second.part, second.patches, recipe)
+
+
+def merge_models(recipe: Recipe, first: Model, *others: Model) -> Model:
+    """The first model with its weights merged with the others'."""
+    for other in others:
+        if first.family.name != other.family.name:
+            raise ValueError(
+                f"a {first.family.title} model cannot be merged with a {other.family.title} one. Both must be of one family."
+            )
+    patch = merged_part(first.part, [(other.part, other.patches) for other in others], recipe)
     return first if patch is None else replace(first, patches=(*first.patches, patch))
 
 
-def merge_clips(first: Clip, second: Clip, recipe: Recipe) -> Clip:
-    """The first text encoders with their weights mixed with the second's, tower by tower."""
-    others = {part.role: part for part in second.parts}
-    pairs = [(part, others[part.role]) for part in first.parts if part.role in others]
-    patches = [merged_part(part, other, second.patches, recipe) for part, other in pairs]
-    return first.with_patches((*first.patches, *(patch for patch in patches if patch is not None)))
+def merge_clips(recipe: Recipe, first: Clip, *others: Clip) -> Clip:
+    """The first text encoders with their weights merged with the others', tower by tower."""
+    added = []
+    for part in first.parts:
+        twins = [(twin, other.patches) for other in others for twin in other.parts if twin.role == part.role]
+        if len(twins) == len(others):
+            added.append(merged_part(part, twins, recipe))
+    return first.with_patches((*first.patches, *(patch for patch in added if patch is not None)))

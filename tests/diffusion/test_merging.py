@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.diffusion.checkpoints import Checkpoint, load_checkpoint
 from engine.diffusion.clip import Clip
+from engine.diffusion.merging import add_difference, dare, spherical, sum_twice, ties, train_difference, weighted
 from engine.diffusion.model import Model
 from engine.diffusion.saving import stream_checkpoint, write
 from engine.signature import spec_of
@@ -17,6 +18,7 @@ from nodes.model_merging import (
     clip_merge_simple,
     model_merge_add,
     model_merge_blocks,
+    model_merge_method,
     model_merge_simple,
     model_merge_subtract,
 )
@@ -114,3 +116,55 @@ def test_the_nodes_inputs_have_the_names_of_the_blocks() -> None:
     assert wire[:4] == ["model1", "model2", "time_embed.", "label_emb."]
     assert len(wire) == 2 + 2 + 9 + 3 + 9 + 1
     assert wire[-1] == "out."
+
+
+A, B, C = (torch.randn(40, 30, generator=torch.Generator().manual_seed(i)) for i in range(3))
+
+
+def test_every_method_at_its_ends() -> None:
+    assert weighted(1.0) is None
+    assert torch.allclose(spherical(1.0)(A, B), A, atol=1e-5)
+    assert torch.allclose(spherical(0.0)(A, B), B, atol=1e-5)
+    assert torch.equal(add_difference(0.0)(A, B, C), A)
+    assert torch.allclose(add_difference(1.0)(C, B, C), B, atol=1e-6)
+    assert torch.equal(train_difference(0.0)(A, B, C), A)
+    assert torch.equal(train_difference(1.0)(A, B, B), A)
+    assert torch.equal(train_difference(1.0)(B, B, B), B)
+    assert torch.equal(sum_twice(0.0, 0.0)(A, B, C), A)
+    assert torch.allclose(sum_twice(1.0, 0.0)(A, B, C), B)
+    assert torch.allclose(sum_twice(0.5, 1.0)(A, B, C), C)
+    assert torch.allclose(dare(1.0, 0.0, 0)(A, B), B, atol=1e-6)
+    assert torch.equal(ties(0.0, 0.5)(A, B, C), C)
+    assert torch.allclose(ties(1.0, 1.0)(B, B, C), B, atol=1e-6)
+
+
+def test_spherical_keeps_the_length() -> None:
+    unit = [x / x.norm() for x in (A, B)]
+    assert spherical(0.5)(*unit).norm() == pytest.approx(1.0, abs=1e-5)
+    assert torch.allclose(spherical(0.3)(A, A), A, atol=1e-5)
+
+
+def test_dare_keeps_the_mean_and_depends_on_its_seed() -> None:
+    big = torch.zeros(400, 500), torch.ones(400, 500)
+    merged = dare(1.0, 0.7, 1)(*big)
+    assert merged.mean() == pytest.approx(1.0, abs=0.02)
+    assert (merged == 0).float().mean() == pytest.approx(0.7, abs=0.01)
+    assert torch.equal(merged, dare(1.0, 0.7, 1)(*big))
+    assert not torch.equal(merged, dare(1.0, 0.7, 2)(*big))
+
+
+def test_ties_drops_the_small_and_the_disputed() -> None:
+    base = torch.zeros(4)
+    a, b = torch.tensor([1.0, 0.1, 1.0, 0.0]), torch.tensor([3.0, 0.0, -2.0, 0.2])
+    assert torch.equal(ties(1.0, 0.5)(a, b, base), torch.tensor([2.0, 0.0, -2.0, 0.0]))
+
+
+def test_the_method_node_asks_for_a_third_model_where_one_is_needed(tmp_path: Path) -> None:
+    a, b = (place(loaded) for loaded in two(tmp_path))
+    with pytest.raises(ValueError, match="add difference merges three models: connect model_c"):
+        model_merge_method(a, b, method="add difference")
+    before, other = weights(a), weights(b)
+    for method in ("weighted", "spherical", "DARE"):
+        assert weights(model_merge_method(a, b, method=method)).keys() == before.keys()  # type: ignore[arg-type]
+    after = weights(model_merge_method(a, b, a, "add difference", 0.5))
+    assert all(torch.allclose(after[n], before[n] + 0.5 * (other[n] - before[n]), atol=1e-5) for n in before)
