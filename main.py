@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,8 +11,14 @@ from engine.commands import COMMANDS
 from engine.flags import Parser, add_settings, setting_flags
 
 
+# OpenMP's waiting threads spin for a moment, then sleep. Its default is to spin for long: where another program wants a core too
+# (the browser with the editor, say), small steps then take up to ten times as long.
+SPINS = "1000"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; 0 done, 1 it failed, 2 what was asked makes no sense, 130 interrupted."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     words = list(arguments)
     name = words.pop(0) if words and not words[0].startswith("-") else "serve"
     if name not in COMMANDS:
