@@ -2,9 +2,9 @@
 
     python benchmarks/web/bench.py [--nodes 1000 5000] [--frames 60] [--save FILE]
 
-Needs Chromium, playwright and npm. It starts the server itself unless ``LOOM_WEB_URL`` names one. Both pages are drawn by the
-processor at 1600x900, frames are not held back to the screen's rate, and each figure is the median of three rounds. What the figures
-say about a machine is little; the ratio between two columns of one run is what counts.
+Needs Chromium, playwright and npm. It starts the server itself unless ``LOOM_WEB_URL`` names one. Both pages are drawn
+by the processor at 1600x900, frames are not held back to the screen's rate, and each figure is the median of three
+rounds. What the figures say about a machine is little; the ratio between two columns of one run is what counts.
 """
 
 import argparse
@@ -200,7 +200,12 @@ def main() -> int:
     chosen = words.parse_args()
     if not (HERE / "node_modules" / "@comfyorg" / "litegraph").exists():
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"], cwd=HERE, check=True)
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
+    machine = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
     found: dict[str, Any] = {"machine": machine}
     fine = True
     with serve() as base, files(HERE) as other, sync_playwright() as p:

@@ -130,7 +130,9 @@ class Editor:
         self.page.mouse.dblclick(*at)
         self.settle()
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float], *, keys: str = "", button: str = "left", steps: int = 8) -> None:
+    def drag(
+        self, start: tuple[float, float], end: tuple[float, float], *, keys: str = "", button: str = "left", steps: int = 8
+    ) -> None:
         def go() -> None:
             self.page.mouse.move(*start)
             self.page.mouse.down(button=button)
@@ -177,5 +179,7 @@ class Fingers:
             self.page.wait_for_timeout(hold_ms)
         for i in range(1, steps + 1):
             k = i / steps
-            self.send("touchMove", [(a[0] + (b[0] - a[0]) * k, a[1] + (b[1] - a[1]) * k) for a, b in zip(starts, ends, strict=True)])
+            self.send(
+                "touchMove", [(a[0] + (b[0] - a[0]) * k, a[1] + (b[1] - a[1]) * k) for a, b in zip(starts, ends, strict=True)]
+            )
         self.send("touchEnd", [])

@@ -1,7 +1,7 @@
 """Workflows that the tests and the benchmark draw. Nodes 1 to 7 of HELLO are txt2img:
 
-    checkpoint 1 -MODEL-> sampler 5 -> decode 6 -> save 7
-                 -CLIP-> prompts 2, 3 -> sampler     latent 4 -> sampler
+checkpoint 1 -MODEL-> sampler 5 -> decode 6 -> save 7
+             -CLIP-> prompts 2, 3 -> sampler     latent 4 -> sampler
 """
 
 from typing import Any
@@ -18,7 +18,16 @@ class Sheet:
         self.links: list[list[Any]] = []
         self.groups: list[JsonDict] = []
 
-    def node(self, kind: str, at: tuple[float, float], size: tuple[float, float], inputs: list[Port], outputs: list[Port], values: list[Any], **more: Any) -> int:
+    def node(
+        self,
+        kind: str,
+        at: tuple[float, float],
+        size: tuple[float, float],
+        inputs: list[Port],
+        outputs: list[Port],
+        values: list[Any],
+        **more: Any,
+    ) -> int:
         number = len(self.nodes) + 1
         node = {
             "id": number,
@@ -56,17 +65,29 @@ class Sheet:
         }
 
 
-def txt2img(sheet: Sheet, x: float = 0, y: float = 0, checkpoint: str = "loom-demo.safetensors", prompt: str = "a red circle on a blue square") -> list[int]:
+def txt2img(
+    sheet: Sheet,
+    x: float = 0,
+    y: float = 0,
+    checkpoint: str = "loom-demo.safetensors",
+    prompt: str = "a red circle on a blue square",
+) -> list[int]:
     """Seven nodes with their wires; returns the node numbers."""
     clip = [("clip", "CLIP")]
     cond = [("CONDITIONING", "CONDITIONING")]
-    loader = sheet.node("CheckpointLoaderSimple", (x, y), (300, 98), [], [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")], [checkpoint])
+    loader = sheet.node(
+        "CheckpointLoaderSimple", (x, y), (300, 98), [], [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")], [checkpoint]
+    )
     yes = sheet.node("CLIPTextEncode", (x + 360, y - 40), (360, 140), clip, cond, [prompt])
     no = sheet.node("CLIPTextEncode", (x + 360, y + 140), (360, 120), clip, cond, ["blurry"])
     latent = sheet.node("EmptyLatentImage", (x, y + 300), (300, 106), [], [("LATENT", "LATENT")], [64, 64, 1])
     ports = [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")]
-    sampler = sheet.node("KSampler", (x + 790, y - 40), (300, 290), ports, [("LATENT", "LATENT")], [1, "fixed", 4, 4.0, "euler", "normal", 1])
-    decode = sheet.node("VAEDecode", (x + 790, y + 320), (200, 46), [("samples", "LATENT"), ("vae", "VAE")], [("IMAGE", "IMAGE")], [])
+    sampler = sheet.node(
+        "KSampler", (x + 790, y - 40), (300, 290), ports, [("LATENT", "LATENT")], [1, "fixed", 4, 4.0, "euler", "normal", 1]
+    )
+    decode = sheet.node(
+        "VAEDecode", (x + 790, y + 320), (200, 46), [("samples", "LATENT"), ("vae", "VAE")], [("IMAGE", "IMAGE")], []
+    )
     save = sheet.node("SaveImage", (x + 1150, y - 40), (300, 330), [("images", "IMAGE")], [], ["test"])
     for wire in [
         (loader, 0, sampler, 0),

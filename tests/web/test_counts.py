@@ -62,7 +62,11 @@ def test_only_nodes_in_view_are_visited(editor, count):
     size = editor.page.evaluate("() => window.__test.app.canvas.size")
     x0, y0 = -view["x"] - 10, -view["y"] - 10
     x1, y1 = x0 + size[0] + 20, y0 + size[1] + 20
-    seen = [node for node in graph["nodes"].values() if node["box"][0] < x1 and node["box"][2] > x0 and node["box"][1] < y1 and node["box"][3] > y0]
+    seen = [
+        node
+        for node in graph["nodes"].values()
+        if node["box"][0] < x1 and node["box"][2] > x0 and node["box"][1] < y1 and node["box"][3] > y0
+    ]
     scene = editor.scene()
     assert scene["visited"] == len(seen) < 20
     assert scene["texts"] > 0

@@ -79,7 +79,10 @@ def test_run_run_front_and_stop_ask_the_server(hello):
 
 def test_run_to_this_node_sends_only_what_it_needs(hello):
     bodies = []
-    hello.page.on("request", lambda request: request.url.endswith("/prompt") and request.method == "POST" and bodies.append(request.post_data_json))
+    hello.page.on(
+        "request",
+        lambda request: request.url.endswith("/prompt") and request.method == "POST" and bodies.append(request.post_data_json),
+    )
     hello.click(hello.title(7))
     hello.key("Alt+Enter")
     hello.page.wait_for_timeout(500)

@@ -52,7 +52,9 @@ def test_a_click_on_a_picture_opens_it_large(editor):
 
 def test_a_failed_node_says_why_on_itself(hello):
     before = hello.draws()
-    hello.page.evaluate("() => window.__test.app.active.value.run.fail([{path: '5', type: 'x', message: 'The model is too large.'}])")
+    hello.page.evaluate(
+        "() => window.__test.app.active.value.run.fail([{path: '5', type: 'x', message: 'The model is too large.'}])"
+    )
     hello.settle()
     after = hello.draws()
     assert after["over"] == before["over"] + 1
@@ -86,7 +88,8 @@ def test_a_picture_dropped_on_the_canvas_opens_its_workflow_and_on_a_loader_is_i
         const data = new DataTransfer();
         data.items.add(new File([new Uint8Array(bytes)], 'drop.png', { type: 'image/png' }));
         const element = document.elementFromPoint(x, y);
-        for (const kind of ['dragenter', 'dragover', 'drop']) element.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, clientX: x, clientY: y, dataTransfer: data }));
+        const where = { bubbles: true, cancelable: true, clientX: x, clientY: y, dataTransfer: data };
+        for (const kind of ['dragenter', 'dragover', 'drop']) element.dispatchEvent(new DragEvent(kind, where));
     }"""
     editor.page.evaluate(drop, [*editor.title(1), list(PNG)])
     editor.until("() => window.__test.counters.graph().nodes[1].values.image.startsWith('drop')")

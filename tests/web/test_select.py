@@ -39,7 +39,8 @@ def test_tab_walks_the_nodes(hello):
     first = hello.selected()
     hello.key("Tab")
     second = hello.selected()
-    assert len(first) == len(second) == 1 and first != second
+    assert len(first) == len(second) == 1
+    assert first != second
     hello.key("Shift+Tab")
     assert hello.selected() == first
 
@@ -147,7 +148,8 @@ def test_resize_keeps_the_least_size(hello):
     corner = hello.page_at(box[2] - 4, box[3] - 4)
     hello.drag(corner, (corner[0] - 400, corner[1] - 400))
     width, height = hello.graph()["nodes"]["5"]["size"]
-    assert width >= 140 and height > 200
+    assert width >= 140
+    assert height > 200
 
 
 def test_collapse_by_double_click_on_the_mark_and_by_key(hello):

@@ -48,5 +48,7 @@ def test_unpack(packed):
     packed.page.evaluate("() => window.__test.app.commands.run('unpack')")
     packed.settle()
     types = sorted(node["type"] for node in packed.graph()["nodes"].values())
-    assert "KSampler" in types and "VAEDecode" in types and len(types) == 7
+    assert "KSampler" in types
+    assert "VAEDecode" in types
+    assert len(types) == 7
     assert len(packed.links()) == 9

@@ -111,4 +111,5 @@ def test_two_taps_of_two_fingers_fit_all(touch):
         touch.page.wait_for_timeout(90)
     touch.page.wait_for_timeout(400)
     x, y = touch.title(5)
-    assert 0 < x < 1200 and 0 < y < 800
+    assert 0 < x < 1200
+    assert 0 < y < 800

@@ -82,7 +82,8 @@ def test_combo_lists_filters_and_picks(sampler):
     page.wait_for_selector(".widget-list")
     page.keyboard.type("dpmpp 2m")
     shown = page.locator(".widget-list [role=option]").all_inner_texts()
-    assert shown and all("dpmpp" in name and "2m" in name for name in shown)
+    assert shown
+    assert all("dpmpp" in name and "2m" in name for name in shown)
     sampler.key("Enter")
     assert sampler.value(5, "sampler_name") == shown[0]
     assert page.locator(".widget-list").count() == 0
@@ -198,7 +199,12 @@ def _png() -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     rows = b"".join(b"\0" + b"\xff\x40\x20" * 8 for _ in range(8))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 PNG = _png()

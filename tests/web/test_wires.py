@@ -236,7 +236,8 @@ def test_swap_a_node_keeps_its_links(hello):
     hello.key("Enter")
     nodes = hello.graph()["nodes"]
     swapped = next((int(key) for key, node in nodes.items() if node["type"] == "VAEDecodeTiled"), None)
-    assert swapped is not None and "6" not in nodes
+    assert swapped is not None
+    assert "6" not in nodes
     assert {(5, 0, swapped, 0), (1, 2, swapped, 1)} <= hello.links()
 
 
@@ -254,7 +255,8 @@ def test_the_search_palette_adds_a_node_at_the_pointer(hello, how):
     hello.page.wait_for_timeout(150)
     hello.key("Enter")
     made = hello.graph()["nodes"].get("8")
-    assert made is not None and made["type"] == "EmptyLatentImage"
+    assert made is not None
+    assert made["type"] == "EmptyLatentImage"
     assert made["pos"] == pytest.approx([760, 640], abs=60)
 
 
