@@ -15,13 +15,13 @@ FOCUSED = """() => {
 }"""
 
 
-def tab_to(editor, label, tag=None):
-    """Press Tab until the focus is on something with this label."""
+def tab_to(editor, label, tag=None, key="Tab"):
+    """Press Tab (or another key) until the focus is on something with this label."""
     for _ in range(80):
         name, text = editor.page.evaluate(FOCUSED)
         if text.startswith(label) and (tag is None or name == tag.upper()):
             return
-        editor.page.keyboard.press("Tab")
+        editor.page.keyboard.press(key)
     raise AssertionError(f"Tab never came to {label!r}")
 
 
@@ -46,13 +46,15 @@ def wire(editor, socket, source):
 
 def test_txt2img_is_built_run_and_read_with_the_keyboard_alone(editor):
     editor.open({"nodes": [], "links": [], "version": 0.4})
+    editor.page.evaluate("() => window.__test.app.prefs.set('panel.open', '')")
+    editor.focus()
     editor.key("o")
     for words in ("load checkpoint", "empty latent", "clip text encode", "ksampler", "vae decode", "save image"):
         add_node(editor, words)
     choose = "() => { const list = document.querySelector('.outline-list'); return list && document.activeElement === list; }"
 
-    def select(label):
-        tab_to(editor, "Outline", "div")
+    def select(label, key="Shift+Tab"):
+        tab_to(editor, "Outline", "div", key)
         assert editor.page.evaluate(choose)
         editor.page.keyboard.press("Home")
         for _ in range(8):
@@ -61,7 +63,7 @@ def test_txt2img_is_built_run_and_read_with_the_keyboard_alone(editor):
             editor.page.keyboard.press("ArrowDown")
         raise AssertionError(f"no {label} in the outline")
 
-    select("CLIP Text Encode (Prompt)")
+    select("CLIP Text Encode (Prompt)", "Tab")
     wire(editor, "clip", "Load Ch")
     tab_to(editor, "text", "textarea")
     editor.page.keyboard.type("a cat")

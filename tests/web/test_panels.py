@@ -140,9 +140,10 @@ def test_a_picture_made_here_opens_its_workflow_when_dropped(quick):
 
 
 def test_each_event_goes_to_the_document_that_asked_for_it(quick):
+    mine = quick.page.evaluate(f"() => {DOC}.id")
     quick.page.evaluate("(json) => window.__test.app.open({ ...json, id: crypto.randomUUID() }, { name: 'the other' })", HELLO)
     other = quick.page.evaluate(f"() => {DOC}.id")
-    quick.page.evaluate("() => window.__test.app.activate(window.__test.app.docs.value.find((doc) => doc.name.value !== 'the other'))")
+    quick.page.evaluate("(id) => window.__test.app.activate(window.__test.app.docs.value.find((doc) => doc.id === id))", mine)
     quick.focus()
     run(quick)
     assert quick.page.evaluate("(id) => window.__test.app.docs.value.find((doc) => doc.id === id).run.outputs.size", other) == 0

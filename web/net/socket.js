@@ -28,6 +28,8 @@ export class Socket extends Emitter {
     this.socket = socket;
     socket.onopen = () => {
       socket.send(JSON.stringify({ type: 'feature_flags', data: FEATURES }));
+      // Runs begun in a browser tab that is closed now are watched too; a server that does not know the word ignores it.
+      socket.send(JSON.stringify({ type: 'watch', data: { jobs: ['*'] } }));
       this.tries = 0;
       this.state.value = 'open';
       this.emit('open', { again: this.everOpen });

@@ -1,6 +1,6 @@
 /** Every command by name, with its shortcut. */
 
-import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../vendor/preact.js';
 import { find } from '../graph/find.js';
 import { Icon } from './icon.js';
 import { Marked } from './nodecard.js';
@@ -20,7 +20,7 @@ function Open({ app }) {
   const before = useRef(document.activeElement);
   const commands = useMemo(() => [...app.commands.all.values()].filter((command) => !command.hidden), []);
   const hits = useMemo(() => find(commands, (command) => `${t(command.title)}\u0001 ${command.id}`, query, { limit: 80 }), [query]);
-  useEffect(() => input.current?.focus(), []);
+  useLayoutEffect(() => input.current?.focus(), []);
   useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }), [at]);
   const close = () => {
     app.ui.commandsOpen.value = false;

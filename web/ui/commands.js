@@ -176,8 +176,19 @@ function around(app) {
     ...Object.entries(panels).map(([panel, key]) => /** @type {Command} */ ({ id: `panel.${panel}`, title: `panel.${panel}`, keys: key ? [key] : [], where: 'canvas', icon: 'panel-left', run: () => app.ui.togglePanel(panel, true) })),
     { id: 'nextTab', title: 'cmd.nextTab', keys: ['Alt+PageDown'], where: 'app', run: () => stepTab(app, 1) },
     { id: 'lastTab', title: 'cmd.lastTab', keys: ['Alt+PageUp'], where: 'app', run: () => stepTab(app, -1) },
+    { id: 'region', title: 'cmd.region', keys: ['F6'], where: 'app', run: () => nextRegion(app) },
     { id: 'openWorkflow', title: 'cmd.openWorkflow', where: 'app', icon: 'workflow', run: () => openWorkflow(app) },
   ];
+}
+
+/** From the bar to the panel to the canvas and round again: the way out of a canvas that keeps Tab for itself. @param {any} app */
+function nextRegion(app) {
+  const regions = ['.bar', '.rail', '.panel', '#canvas'].map((name) => document.querySelector(name)).filter((one) => one !== null);
+  const at = regions.findIndex((one) => one.contains(document.activeElement));
+  const next = /** @type {HTMLElement} */ (regions[(at + 1) % regions.length]);
+  if (next.id === 'canvas') app.canvas?.focus();
+  else if (next.tabIndex >= -1 && next.hasAttribute('tabindex')) next.focus();
+  else /** @type {HTMLElement|null} */ (next.querySelector('button, input'))?.focus();
 }
 
 /** @param {any} app @param {number} by */

@@ -1,6 +1,6 @@
 /** Dialogs: the small ones are here, the others are fetched when first opened. */
 
-import { html, useEffect, useRef } from '../vendor/preact.js';
+import { html, useLayoutEffect, useRef } from '../vendor/preact.js';
 import { IconButton } from './icon.js';
 import { lazy } from './lazy.js';
 
@@ -31,7 +31,7 @@ export function Dialogs({ app }) {
  */
 export function Modal({ app, title, done, children, class: extra = '', bare = false }) {
   const ref = useRef(/** @type {any} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     ref.current?.showModal();
     (ref.current?.querySelector('[autofocus]') ?? ref.current)?.focus();
     return () => app.canvas?.focus();
@@ -55,7 +55,7 @@ function Confirm({ app, text, yes, done }) {
 /** @param {{app: any, text: string, value: string, done: (value?: any) => void}} props */
 function Ask({ app, text, value, done }) {
   const input = useRef(/** @type {any} */ (null));
-  useEffect(() => input.current?.select(), []);
+  useLayoutEffect(() => input.current?.select(), []);
   return html`<${Modal} app=${app} title=${text} done=${done} class="small" bare=${true}>
     <form method="dialog" onSubmit=${(/** @type {any} */ event) => { event.preventDefault(); done(input.current.value); }}>
       <label class="modal-text">${text}<input ref=${input} class="field" type="text" autofocus value=${value} /></label>

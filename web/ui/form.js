@@ -48,7 +48,7 @@ export function Form({ app }) {
         <button type="button" class="button small" onClick=${() => (app.formOpen.value = false)}><${Icon} name="workflow" size=${13} />${t('form.graph')}</button>
       </header>
       ${editing ? html`<${Picker} app=${app} doc=${doc} entries=${entries} />` : html`<div class="form-fields">
-        ${entries.map(({ node, widget }) => html`<${Value} key=${`${node.id}/${widget.name}`} app=${app} doc=${doc} node=${node} widget=${widget} big=${true} label=${labelOf(entries, node, widget)} onChange=${(/** @type {any} */ value) => doc.edit(t('edit.value'), (/** @type {any} */ e) => setValue(e, node.id, widget.name, value))} />`)}
+        ${entries.map(({ node, widget }) => html`<${Value} key=${`${node.id}/${widget.name}`} app=${app} doc=${doc} node=${node} widget=${widget} big=${true} label=${labelOf(entries, node, widget)} onChange=${(/** @type {any} */ value) => doc.edit(t('edit.value'), (/** @type {any} */ e) => e.within(doc.flow.root, () => setValue(e, node.id, widget.name, value)))} />`)}
         ${entries.length ? null : html`<p class="none">${t('form.empty')}</p>`}
       </div>`}
       <footer><button type="button" class="button primary big" onClick=${() => app.commands.run('run')}><${Icon} name="play" />${t('run')}</button>

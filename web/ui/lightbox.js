@@ -50,12 +50,16 @@ function Picture({ url, name, toggle }) {
   useEffect(() => {
     const image = ref.current;
     const fit = () => {
+      if (!image.naturalWidth) return;
       const { width, height } = image.parentElement.getBoundingClientRect();
       const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
       image.classList.toggle('pixels', scale > 2.5);
       image.style.setProperty('--shown', `${Math.floor(image.naturalWidth * Math.min(scale, scale > 1 ? Math.max(1, Math.floor(scale)) : scale))}px`);
     };
-    image.complete && image.naturalWidth ? fit() : (image.onload = fit);
+    image.onload = fit;
+    const watch = new ResizeObserver(fit);
+    watch.observe(image.parentElement);
+    return () => watch.disconnect();
   }, []);
   return html`<img ref=${ref} src=${url} alt=${name ?? ''} onDblClick=${toggle} />`;
 }

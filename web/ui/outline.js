@@ -52,6 +52,8 @@ export function Outline({ app, title }) {
 /** Only the rows in view exist. @param {{app: any, doc: any, nodes: Node[]}} props */
 function List({ app, doc, nodes }) {
   const { t } = app;
+  void doc.selected.value;
+  void doc.run.progress.value;
   const ref = useRef(/** @type {any} */ (null));
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(400);
@@ -88,6 +90,8 @@ function List({ app, doc, nodes }) {
 /** @param {{app: any, doc: any, node: Node}} props */
 function Details({ app, doc, node }) {
   const { t } = app;
+  void doc.rev.value;
+  void doc.run.progress.value;
   const graph = doc.graph;
   const sockets = node.inputs.map((slot, i) => ({ slot, i })).filter(({ slot }) => !slot.widget);
   const made = mediaOf({ x: doc.run.output(doc.key(node.id)) });

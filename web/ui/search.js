@@ -1,6 +1,6 @@
 /** The search palette: find a node type by name, by what it takes and gives, and see what it does before adding it. */
 
-import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js';
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../vendor/preact.js';
 import { addNode } from '../graph/edit.js';
 import { swapNode } from '../graph/copy.js';
 import { find, passes, readFilters } from '../graph/find.js';
@@ -54,7 +54,7 @@ function Open({ app, request }) {
     const fresh = recent.map((/** @type {string} */ type) => pool.find((def) => def.type === type)).filter(Boolean).map((/** @type {NodeDef} */ def) => ({ item: def, text: def.title, marks: [] }));
     return [...fresh, ...found.filter((hit) => !recent.includes(hit.item.type))].slice(0, 60);
   }, [query, defs]);
-  useEffect(() => input.current?.focus(), []);
+  useLayoutEffect(() => input.current?.focus(), []);
   useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }), [at]);
   const close = () => {
     app.ui.paletteOpen.value = null;
