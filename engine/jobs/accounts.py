@@ -52,7 +52,8 @@ class Accounts:
         row = {"id": account.id, "name": name, "role": role, "password": hash_password(password), "created": now()}
 
         def work(connection: Connection) -> None:
-            if connection.execute(select(users.c.id).where(func.lower(users.c.name) == name.lower())).first():
+            taken = connection.execute(select(users.c.name)).scalars()
+            if any(other.casefold() == name.casefold() for other in taken):
                 raise AccountError("Duplicate username.")
             connection.execute(insert(users).values(**row))
 
@@ -114,9 +115,10 @@ class Accounts:
 
     def login(self, name: str, password: str) -> tuple[Account, str] | None:
         """A session for the right name and password; takes as long for an unknown name as for a wrong password."""
-        query = select(users.c.id, users.c.name, users.c.role, users.c.password).where(func.lower(users.c.name) == name.lower())
+        query = select(users.c.id, users.c.name, users.c.role, users.c.password)
         with self.store.reading() as connection:
-            row = connection.execute(query).first()
+            rows = connection.execute(query).all()
+        row = next((row for row in rows if row.name.casefold() == name.casefold()), None)
         if not check_password(row.password if row else None, password) or row is None:
             return None
         return Account(row.id, row.name, row.role), self.issue(row.id, "session", SESSION_MS)

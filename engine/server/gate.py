@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from engine.server.access import LOCAL, NOBODY, USER, Role, User
 from engine.server.options import Options, is_loopback
@@ -46,6 +47,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         for name, value in headers(site.options).items():
             other.headers.setdefault(name, value)
         raise
+    except HttpProcessingError as bad:
+        return with_headers(refuse(400, f"The request cannot be read: {bad.message[:200]}").response(), site.options)
     except (ConnectionError, TimeoutError):
         raise
     except Exception:
