@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.diffusion.model import Model as Model
     from engine.diffusion.samplers import Sampler as Sampler
     from engine.diffusion.sampling import LatentNoise
+    from engine.diffusion.timeline import Timeline as Timeline
     from engine.diffusion.vae import Vae as Vae
 
     Noise = LatentNoise
@@ -32,6 +33,7 @@ else:
     Sampler = NewType("Sampler", object)
     Guider = NewType("Guider", object)
     Noise = NewType("Noise", object)
+    Timeline = NewType("Timeline", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
     ClipVision = NewType("ClipVision", object)

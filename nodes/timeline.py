@@ -1,0 +1,135 @@
+"""What changes with the noise level of a run, as one value: models, guidance, samplers and LoRA strengths over intervals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Interval
+
+from engine.node import Advanced, Folder, Run, Step, node
+from engine.types import Conditioning, Image, Latent, Model, Noise, Sampler, Sigmas, Timeline
+from nodes.custom_sampling import Sampled
+from nodes.reports import reporting
+from nodes.sampling import Cfg
+from nodes.sizes import FineShare
+
+Unit = Literal["percent", "sigma", "step"]
+Start = Annotated[float, Interval(ge=0.0, le=10_000.0), Step(0.01)]
+Scale = Annotated[float, Interval(ge=0.0, le=100.0), Step(0.1)]
+CATEGORY = "sampling/timeline"
+
+
+class Preset(NamedTuple):
+    timeline: Timeline
+    sigmas: Sigmas
+
+
+@node("TimelineSegment", category=CATEGORY, title="Timeline Segment", search_aliases=("interval", "schedule", "two models"))
+def timeline_segment(
+    model: Model,
+    cfg: Cfg = 5.0,
+    start: Start = 0.0,
+    unit: Unit = "percent",
+    *,
+    cfg_end: Annotated[Scale, Advanced()] = 0.0,
+    renoise: Annotated[FineShare, Advanced()] = 0.0,
+    detail: Annotated[float, Interval(ge=-0.5, le=0.5), Step(0.005), Advanced()] = 0.0,
+    timeline: Timeline | None = None,
+    sampler: Sampler | None = None,
+    positive: Conditioning | None = None,
+    negative: Conditioning | None = None,
+) -> Timeline:
+    """From ``start`` until the next segment's start: this model at this scale, and a sampler or prompts of its own if connected.
+
+    ``cfg_end`` (0: as ``cfg``) lets the scale move over the segment, ``renoise`` draws a share of the noise anew where it begins,
+    ``detail`` tells the network of less noise than there is, which makes it add detail.
+    """
+    from engine.diffusion import timeline as timelines
+
+    segment = timelines.Segment(
+        model, cfg, timelines.Point(start, unit), last_cfg=cfg_end or None, sampler=sampler, positive=positive, negative=negative,
+        renoise=renoise, detail=detail,
+    )  # fmt: skip
+    return (timeline or timelines.Timeline()).with_segment(segment)
+
+
+@node("TimelineLora", category=CATEGORY, title="Timeline LoRA", search_aliases=("lora schedule", "lora strength", "ramp"))
+def timeline_lora(
+    timeline: Timeline,
+    lora_name: Annotated[str, Folder("loras")],
+    strengths: str = "0@0, 1@0.5",
+    unit: Unit = "percent",
+    *,
+    run: Run,
+) -> Timeline:
+    """A LoRA whose strength moves over the run: "0@0, 1@0.5" rises from 0 at the start to 1 half way, and stays there.
+
+    It is on every segment's model. At strength 0 the model is as if there were no LoRA.
+    """
+    from engine.diffusion import timeline as timelines
+    from engine.diffusion.containers import read_tensors
+    from engine.diffusion.lora import read_adapters
+
+    if not timeline.segments:
+        raise timelines.TimelineError("the timeline has no segment yet. Connect a Timeline Segment first.")
+    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    adapter = read_adapters(tensors, [timeline.segments[0].model.part])[0]
+    return timeline.with_ramp(timelines.Ramp(adapter, timelines.read_keys(strengths, unit)))
+
+
+@node(
+    "SamplingTimeline",
+    category=CATEGORY,
+    title="Base, then Distilled",
+    search_aliases=("dmd2", "lcm", "lightning", "turbo", "variety"),
+)
+def sampling_timeline(
+    base: Model,
+    distilled: Model,
+    sigmas: Sigmas,
+    base_cfg: Cfg = 5.0,
+    distilled_cfg: Cfg = 1.0,
+    seam: Annotated[int, Interval(ge=0, le=10_000)] = 1,
+    base_steps: Annotated[int, Interval(ge=0, le=10_000)] = 1,
+) -> Preset:
+    """The base model for the first ``seam`` steps of the distilled model's schedule, which is what gives variety back.
+
+    The base model may walk that part in more and smaller steps: ``base_steps`` (0: as the schedule has it).
+    """
+    from engine.diffusion import timeline as timelines
+
+    start = timelines.Point(float(sigmas[min(seam, len(sigmas) - 1)]))
+    finer = timelines.refine(sigmas, base_steps or seam, seam, base.sampling)
+    if seam == 0:
+        return Preset(timelines.Timeline((timelines.Segment(distilled, distilled_cfg),)), sigmas)
+    return Preset(timelines.base_then_distilled(base, distilled, base_cfg, start, distilled_cfg), Sigmas(finer))
+
+
+@node("SampleTimeline", category=CATEGORY, title="Sample Timeline")
+def sample_timeline(
+    timeline: Timeline, positive: Conditioning, negative: Conditioning, noise: Noise, sampler: Sampler, sigmas: Sigmas,
+    latent_image: Latent, *, run: Run,
+) -> Sampled:  # fmt: skip
+    """Sample along a timeline. Prompts and sampler are those of segments that have none of their own."""
+    from engine.diffusion import timeline as timelines
+
+    done = timelines.sample_timeline(
+        timeline, positive, negative, noise, sampler, sigmas, latent_image, report=reporting(run), journal=run.journal
+    )
+    return Sampled(*done)
+
+
+@node("TimestepsToSigmas", category="sampling/custom_sampling/schedulers", title="Timesteps to Sigmas")
+def timesteps_to_sigmas(model: Model, timesteps: str = "999, 749, 499, 249") -> Sigmas:
+    """The noise levels of the timesteps a model was distilled at; these are those of DMD2 on SDXL in four steps."""
+    from engine.diffusion.timeline import at_timesteps, read_numbers
+
+    return Sigmas(at_timesteps(read_numbers(timesteps), model.sampling))
+
+
+@node("TimelineDrawing", category=CATEGORY, title="Draw Timeline")
+def timeline_drawing(timeline: Timeline, sigmas: Sigmas) -> Image:
+    """A drawing of the timeline over the noise levels of a run: who draws when, the scale, the strengths and the steps."""
+    from engine.diffusion.timeline_drawing import draw
+
+    return Image(draw(timeline, sigmas))
