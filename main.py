@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from engine.commands import COMMANDS
 from engine.flags import Parser, add_settings, setting_flags
 
-
 # OpenMP's waiting threads spin for a moment, then sleep. Its default is to spin for long: where another program wants a core too
 # (the browser with the editor, say), small steps then take up to ten times as long.
 SPINS = "1000"
