@@ -138,8 +138,10 @@ class Settings:
         from engine.run import once
 
         def make() -> Residency:
+            from engine.diffusion.precision import steady_allocator
             from engine.diffusion.residency import Residency
 
+            steady_allocator()
             return Residency("cpu" if self.cpu else None)
 
         return once(make)
