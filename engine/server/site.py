@@ -12,7 +12,7 @@ from aiohttp import web
 
 from engine import events
 from engine.folders import Folders
-from engine.jobs.job import Job
+from engine.jobs.job import FINISHED, Job
 from engine.jobs.story import Message
 from engine.outputs import settle
 from engine.run import Job as Execution
@@ -23,7 +23,7 @@ from engine.server.listeners import Listeners
 from engine.server.log_book import LogBook
 from engine.server.options import Options
 from engine.server.runtime import Engine, Runtime
-from engine.server.tidy import drop_old_files
+from engine.server.tidy import drop_journals, drop_old_files
 
 if TYPE_CHECKING:
     from engine.jobs.accounts import Accounts
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TRIM_SECONDS = 60.0
+JOURNALS = "journals"
 
 
 class Site:
@@ -130,6 +131,7 @@ class Site:
                 while len(gone) >= 1000:
                     gone = await asyncio.wrap_future(self.history.trim(bounds))
                 await asyncio.to_thread(drop_old_files, self.folders.work("temp"), self.options.temp_hours * 3600)
+                await asyncio.to_thread(drop_journals, self.folders.work("user") / JOURNALS, self._is_open)
                 await asyncio.wrap_future(self.accounts.drop_expired())
                 self.hub.forget_absent()
             except Exception:
@@ -175,7 +177,11 @@ class Site:
 
     def journal(self, job_id: str) -> Path:
         """Where a job notes how far its sampling is, so that it can go on after a crash."""
-        return self.folders.work("user") / "journals" / job_id
+        return self.folders.work("user") / JOURNALS / job_id
+
+    def _is_open(self, job_id: str) -> bool:
+        job = self.store.get(job_id)
+        return job is not None and job.state not in FINISHED
 
 
 SITE = web.AppKey("site", Site)

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -24,3 +26,11 @@ def drop_old_files(root: Path, seconds: float) -> int:
                 if Path(folder).stat().st_mtime < limit:
                     Path(folder).rmdir()
     return dropped
+
+
+def drop_journals(root: Path, is_open: Callable[[str], bool]) -> int:
+    """Delete what sampling noted for jobs that will not go on: they were cancelled while they waited; how many."""
+    stale = [path for path in root.iterdir() if not is_open(path.name)] if root.is_dir() else []
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(stale)

@@ -199,8 +199,11 @@ def test_history_and_temp_files_have_bounds(make_server: Any, tmp_path: Path) ->
         path.write_bytes(b"x")
     os.utime(old, (1, 1))
     server.stop()
+    journal = tmp_path / "user" / "journals" / ids[0]
+    journal.mkdir(parents=True)
     again: Server = make_server(max_history=2)
     until(lambda: len(again.get("/history").json) == 2)
     assert list(again.get("/history").json) == ids[3:]
     until(lambda: not old.exists())
+    until(lambda: not journal.exists())
     assert new.exists()
