@@ -90,21 +90,7 @@ def model_merge_method(
     """
     from engine.diffusion import merging
 
-    match method:
-        case "weighted":
-            formula = merging.weighted(1.0 - alpha)
-        case "spherical":
-            formula = merging.spherical(1.0 - alpha)
-        case "add difference":
-            formula = merging.add_difference(alpha)
-        case "train difference":
-            formula = merging.train_difference(alpha)
-        case "sum twice":
-            formula = merging.sum_twice(alpha, beta)
-        case "DARE":
-            formula = merging.dare(alpha, beta, seed)
-        case "TIES":
-            formula = merging.ties(alpha, beta)
+    formula = merging.method(method, alpha, beta, seed)
     if method not in WITH_THIRD:
         return merging.merge_models(lambda row: formula, model_a, model_b)
     if model_c is None:

@@ -5,5 +5,6 @@ COMMANDS = {
     "run": "run a workflow and print where its results are",
     "check": "say everything that is wrong with a workflow",
     "convert": "turn a workflow into the API's format or the editor's",
+    "models": "inspect, hash, convert and merge model files",
     "users": "who may use a server that others can reach",
 }

@@ -69,7 +69,7 @@ class Found:
 
 def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbedding | None = None) -> Checkpoint:
     """All parts of a model file. Takes some 0.1 s whatever its size: weights are mapped, modules made on first use."""
-    file = _read(path)
+    file = read(path)
     place = place or PlaceOnCpu()
     found = bind(file)
     text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
@@ -85,7 +85,7 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
 
 def load_denoiser(path: Path, place: Place | None = None) -> Checkpoint:
     """The denoiser alone, of a file of its own or of a whole checkpoint."""
-    file = _read(path)
+    file = read(path)
     found = bind(file)
     check_complete(path, found.part)
     return Checkpoint(path, found.family, found.part, place or PlaceOnCpu(), metadata=file.metadata)
@@ -137,7 +137,7 @@ def _text_prefixes() -> Iterable[str]:
     return dict.fromkeys(prefix for slots in stacks.STACKS.values() for slot in slots for prefix in slot.prefixes)
 
 
-def _read(path: Path) -> TensorFile:
+def read(path: Path) -> TensorFile:
     """The file, with what a configuration of the same name beside it says of its prediction added to its metadata."""
     file = read_tensors(path)
     for beside in (path.with_suffix(".yaml"), path.with_suffix(".yml")):

@@ -24,6 +24,26 @@ Recipe = Callable[[Row], Formula | None]
 """The formula for each weight of the first model, by its names; None leaves it as it is."""
 
 
+def method(name: str, alpha: float, beta: float, seed: int) -> Formula | None:
+    """A formula by its name: ``alpha`` 0 is a."""
+    match name:
+        case "weighted":
+            return weighted(1.0 - alpha)
+        case "spherical":
+            return spherical(1.0 - alpha)
+        case "add difference":
+            return add_difference(alpha)
+        case "train difference":
+            return train_difference(alpha)
+        case "sum twice":
+            return sum_twice(alpha, beta)
+        case "DARE":
+            return dare(alpha, beta, seed)
+        case "TIES":
+            return ties(alpha, beta)
+    raise ValueError(f"no method is called {name!r}")
+
+
 def weighted(ratio: float) -> Formula | None:
     """So much of the first model, the rest of the second."""
     return None if ratio == 1.0 else lambda a, b: a * ratio + b * (1.0 - ratio)

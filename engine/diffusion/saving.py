@@ -7,8 +7,9 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +23,13 @@ from engine.diffusion.text.stacks import STACKS
 from engine.diffusion.vae import Vae
 
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class Entry(NamedTuple):
+    """A tensor as a header announces it."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,21 @@ def stream(
 ) -> Iterator[bytes]:
     """A safetensors file of these, piece by piece: the header, then each tensor as it is computed."""
     flags = flags or {}
-    header = _header(what, flags, metadata or {})
-    yield len(header).to_bytes(8, "little") + header
+    stored: dict[str, Tensor] = {}
     for piece in what:
-        for _, tensor in piece.tensors():
-            yield _bytes(tensor)
-    for tensor in flags.values():
-        yield _bytes(tensor)
+        sources = dict.fromkeys(row.source for row in piece.part.keymap)
+        stored |= {piece.prefix + name: piece.part.stored[name] for name in sources}
+    entries = {name: Entry(tensor.dtype, tuple(tensor.shape)) for name, tensor in {**stored, **flags}.items()}
+    values = (tensor for piece in what for _, tensor in piece.tensors())
+    return stream_tensors(entries, chain(values, flags.values()), metadata or {})
+
+
+def stream_tensors(entries: Mapping[str, Entry], values: Iterable[Tensor], metadata: Mapping[str, str]) -> Iterator[bytes]:
+    """A safetensors file, piece by piece; ``values`` come in the order of ``entries`` and are cast to their types."""
+    header = _header(entries, metadata)
+    yield len(header).to_bytes(8, "little") + header
+    for entry, value in zip(entries.values(), values, strict=True):
+        yield _bytes(value.to(entry.dtype))
 
 
 def stream_checkpoint(
@@ -89,17 +105,13 @@ def write(path: Path, data: Iterable[bytes]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _header(what: list[Piece], flags: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The JSON header, padded so that the data is aligned; tensors in the order ``write`` writes them."""
-    stored: dict[str, Tensor] = {}
-    for piece in what:
-        sources = dict.fromkeys(row.source for row in piece.part.keymap)
-        stored |= {piece.prefix + name: piece.part.stored[name] for name in sources}
+def _header(tensors: Mapping[str, Entry], metadata: Mapping[str, str]) -> bytes:
+    """The JSON header, padded so that the data is aligned."""
     entries: dict[str, Any] = {"__metadata__": {"format": "pt", **metadata}}
     end = 0
-    for name, tensor in {**stored, **flags}.items():
-        start, end = end, end + math.prod(tensor.shape) * tensor.dtype.itemsize
-        entries[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    for name, entry in tensors.items():
+        start, end = end, end + math.prod(entry.shape) * entry.dtype.itemsize
+        entries[name] = {"dtype": NAMES[entry.dtype], "shape": list(entry.shape), "data_offsets": [start, end]}
     text = json.dumps(entries, separators=(",", ":")).encode()
     return text + b" " * (-len(text) % 8)
 

@@ -1,0 +1,146 @@
+"""What a model file is, told from its header: kind, family, parts, number formats, what in it is of no use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from engine.diffusion import autoencoder_kl, prefixes
+from engine.diffusion.checkpoints import bind, read
+from engine.diffusion.containers import CheckpointError, TensorFile
+from engine.diffusion.containers.safetensors import DTYPES
+from engine.diffusion.parts import Part, Tensors
+from engine.diffusion.text import stacks, towers
+
+SHORT = {dtype: name.lower() for name, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """One network of a file."""
+
+    role: str
+    prefix: str
+    parameters: int
+    types: tuple[str, ...]  # number formats, the most used first
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is said of a file."""
+
+    path: str
+    nbytes: int
+    tensors: int
+    kind: str  # "Stable Diffusion XL checkpoint", "a LoRA" ...
+    family: str | None
+    prediction: str | None
+    parts: tuple[PartReport, ...]
+    strays: int  # tensors nothing is made from: averages of training, schedules
+    unknown: tuple[str, ...]  # names nobody claims
+    metadata: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        lines = [f"{self.path}: {self.kind}, {size(self.nbytes)}, {self.tensors} tensors"]
+        for part in self.parts:
+            numbers = f"{part.parameters / 1e6:10.1f} M numbers, {' and '.join(part.types)}"
+            lines.append(f"  {part.role:<12}{numbers}, {part.prefix or 'no prefix'}")
+        if self.prediction is not None:
+            lines.append(f"  predicts {self.prediction}")
+        if self.strays:
+            lines.append(f"  {self.strays} tensors are of no use and may be pruned")
+        if self.unknown:
+            lines.append(f"  {len(self.unknown)} belong to nothing known: {', '.join(self.unknown[:3])} ...")
+        shown = {key: value for key, value in self.metadata.items() if len(value) <= 200 and key != "format"}
+        lines += [f"  {key}: {value}" for key, value in sorted(shown.items())]
+        return lines
+
+
+def size(nbytes: int) -> str:
+    """Bytes for people."""
+    return f"{nbytes / 1e9:.2f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.1f} MB"
+
+
+def inspect(path: Path) -> Report:
+    """The report of a file. Raises CheckpointError only if it cannot be read at all."""
+    file = read(path)
+    try:
+        found = bind(file)
+    except CheckpointError:
+        return _other(file)
+    family = found.family
+    parts = {found.prefix: found.part}
+    if found.prefix:
+        parts |= stacks.find(family.text, file.tensors)
+        parts |= _vae(file.tensors)
+    used = {prefix + row.source for prefix, part in parts.items() for row in part.keymap}
+    renamed = found.part.stored.keys() - file.tensors.keys() if not found.prefix else set()
+    left = [] if renamed else [name for name in file.tensors if name not in used]
+    whole = f"{family.title} {'checkpoint' if len(parts) > 1 else 'denoiser'}"
+    kind = family.prediction.kind + (", zero terminal SNR" if family.prediction.zero_terminal_snr else "")
+    return _report(file, whole, family.name, kind, parts, left)
+
+
+def _other(file: TensorFile) -> Report:
+    """The report of a file without a denoiser."""
+    parts = _vae(file.tensors)
+    for prefix, inner in prefixes.candidates(
+        file.tensors, ("", *(p for slots in stacks.STACKS.values() for s in slots for p in s.prefixes))
+    ):
+        part = towers.part(inner)
+        if part is not None:
+            parts.setdefault(prefix, part)
+    kind = " and ".join(part.role for part in parts.values()) or (prefixes.kind(file.tensors) or "nothing known").split(":")[0]
+    return _report(file, kind, None, None, parts, [])
+
+
+def _vae(tensors: Tensors) -> dict[str, Part]:
+    for prefix, inner in prefixes.candidates(tensors, prefixes.VAE):
+        found = autoencoder_kl.part(inner)
+        if found is not None:
+            return {prefix: found[1]}
+    return {}
+
+
+def _report(
+    file: TensorFile, kind: str, family: str | None, prediction: str | None, parts: dict[str, Part], left: list[str]
+) -> Report:
+    unknown = tuple(prefixes.strangers(left))
+    reports = tuple(PartReport(p.role, prefix, p.parameters, _types(p.weights().values())) for prefix, p in parts.items())
+    strays = len(left) - len(unknown)
+    nbytes = file.path.stat().st_size
+    return Report(file.path.name, nbytes, len(file.tensors), kind, family, prediction, reports, strays, unknown, file.metadata)
+
+
+def _types(tensors: Any) -> tuple[str, ...]:
+    counts: Counter[str] = Counter()
+    for tensor in tensors:
+        assert isinstance(tensor, Tensor)
+        counts[SHORT.get(tensor.dtype, str(tensor.dtype))] += tensor.numel()
+    return tuple(name for name, _ in counts.most_common())
+
+
+def hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of the file, the first ten digits people quote (AutoV2), and that of its data alone (AutoV3, safetensors only)."""
+    whole, data = hashlib.sha256(), hashlib.sha256()
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        header = file.read(length) if length < min(path.stat().st_size, 100_000_000) else b""
+        whole.update(start + header)
+        while block := file.read(1 << 22):
+            whole.update(block)
+            data.update(block)
+    found = {"sha256": whole.hexdigest(), "AutoV2": whole.hexdigest()[:10].upper()}
+    if header.startswith(b"{"):
+        found["AutoV3"] = data.hexdigest()[:12].upper()
+    return found
