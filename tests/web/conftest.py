@@ -121,6 +121,7 @@ class Pages:
             self.close()
             context = self.browser.new_context(reduced_motion="reduce", **self.options)
             self.editor = Editor(context.new_page(), self.base).load()
+            self.editor.reset()
         return self.editor
 
     def close(self) -> None:

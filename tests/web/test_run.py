@@ -66,7 +66,6 @@ def test_a_failed_node_says_why_on_itself(hello):
 
 @pytest.mark.parametrize("count", [3])
 def test_previews_appear_while_sampling(hello, count):
-    start = hello.count("bitmaps")["count"]
     hello.page.evaluate(
         """async (count) => {
             const { run } = window.__test.app.active.value;
@@ -76,8 +75,11 @@ def test_previews_appear_while_sampling(hello, count):
         }""",
         count,
     )
-    hello.until("() => window.__test.counters.draws['over:preview'] > 0")
-    assert hello.count("bitmaps")["count"] == start + 1
+    hello.until("() => window.__test.counters.bitmaps.live === 1")
+    before = hello.draws().get("over:preview", 0)
+    hello.page.wait_for_timeout(100)
+    assert hello.count("bitmaps")["live"] == 1, "the newest frame only"
+    assert hello.draws()["over:preview"] == before, "and it is drawn once"
 
 
 def test_a_picture_dropped_on_the_canvas_opens_its_workflow_and_on_a_loader_is_its_input(editor):

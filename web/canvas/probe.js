@@ -25,7 +25,7 @@ export function probe(stage) {
       return document.getElementsByTagName('*').length;
     },
     get bitmaps() {
-      return { count: stage.pictures.held.size, bytes: stage.pictures.bytes };
+      return { count: stage.pictures.held.size, bytes: stage.pictures.bytes, live: stage.media.live.size };
     },
     get camera() {
       return stage.camera.save();
@@ -82,6 +82,9 @@ export function probe(stage) {
   };
 }
 
+/** Settings that would move or change what a test looks at. */
+const PLAIN = { 'panel.open': '', 'canvas.mode': 'pan', 'canvas.snap': false, 'canvas.links': 'curve', 'canvas.minimap': true, 'canvas.zoomSpeed': 1 };
+
 /** Hangs the counters on the window for tests; called by main.js, only with ?test=1. @param {any} app */
 export function expose(app) {
   const w = /** @type {any} */ (window);
@@ -90,8 +93,10 @@ export function expose(app) {
     counters: app.canvas.counters,
     /** Shows a workflow in a tab of its own. @param {any} json */
     open: (json) => app.open(json, { name: 'test' }),
-    /** Closes every tab without asking. */
+    /** Closes every tab without asking, and everything that lies over or beside the canvas. */
     async clear() {
+      app.ui.toasts.value = [];
+      for (const [name, value] of Object.entries(PLAIN)) if (app.prefs.get(name) !== value) app.prefs.set(name, value);
       for (const doc of [...app.docs.value]) {
         doc.dirty.value = false;
         await app.close(doc);
