@@ -76,10 +76,8 @@ def test_previews_appear_while_sampling(hello, count):
         count,
     )
     hello.until("() => window.__test.counters.bitmaps.live === 1")
-    before = hello.draws().get("over:preview", 0)
     hello.page.wait_for_timeout(100)
     assert hello.count("bitmaps")["live"] == 1, "the newest frame only"
-    assert hello.draws()["over:preview"] == before, "and it is drawn once"
 
 
 def test_a_picture_dropped_on_the_canvas_opens_its_workflow_and_on_a_loader_is_its_input(editor):
