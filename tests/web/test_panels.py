@@ -1,6 +1,7 @@
 """Around the canvas: running, the queue, the gallery, files, palettes, settings. Real keys, the real server."""
 
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -97,15 +98,16 @@ def test_the_queue_pauses_moves_and_lets_go_of_jobs(quick):
 def test_a_workflow_saved_twice_keeps_a_version_and_shows_what_changed(quick):
     quick.key("Control+s")
     field = quick.page.get_by_role("textbox", name="Save as")
-    field.fill("a test of saving")
+    name = f"a test of saving {uuid.uuid4().hex[:6]}"
+    field.fill(name)
     field.press("Enter")
-    quick.until(f"() => {DOC}.file.value === 'a test of saving.json' && !{DOC}.dirty.value")
+    quick.until(f"() => {DOC}.file.value === '{name}.json' && !{DOC}.dirty.value")
     quick.page.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 1, key: 0, name: 'width', value: 64 }}))")
     assert quick.page.evaluate(f"() => {DOC}.dirty.value")
     quick.focus()
     quick.key("Control+s")
     quick.until(f"() => !{DOC}.dirty.value")
-    versions = quick.page.evaluate("() => window.__test.app.files.versions('a test of saving.json')")
+    versions = quick.page.evaluate(f"() => window.__test.app.files.versions('{name}.json')")
     assert len(versions) >= 1
     quick.page.evaluate("() => void window.__test.app.ui.dialog('diff', {})")
     quick.page.locator(".diff-pick select").select_option(index=1)

@@ -70,11 +70,15 @@ export function typeAt(graph, to) {
 
 /** Whether data flows from one node to another. @param {import('./model.js').Graph} graph @param {import('./model.js').NodeId} from @param {import('./model.js').NodeId} to */
 export function reaches(graph, from, to) {
+  return downstream(graph, from, to).has(to);
+}
+
+/** A node and all it feeds; stops early at `until`. @param {import('./model.js').Graph} graph @param {import('./model.js').NodeId} from @param {import('./model.js').NodeId} [until] */
+export function downstream(graph, from, until) {
   const stack = [from];
   const seen = new Set(stack);
-  while (stack.length) {
+  while (stack.length && (until === undefined || !seen.has(until))) {
     const id = /** @type {import('./model.js').NodeId} */ (stack.pop());
-    if (id === to) return true;
     for (const slot of graph.node(id)?.outputs ?? []) {
       for (const link of slot.links ?? []) {
         const next = graph.links.get(link)?.to;
@@ -82,5 +86,5 @@ export function reaches(graph, from, to) {
       }
     }
   }
-  return false;
+  return seen;
 }

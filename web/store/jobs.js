@@ -31,6 +31,8 @@ export class Jobs {
     this.loading = signal(false);
     this.count = computed(() => this.queue.value.length);
     /** @type {Map<string, string>} prompt id -> document id */ this.owners = new Map();
+    /** @type {Set<string>} sent, and not yet seen in the queue or the history */ this.sent = new Set();
+    this.read = false;
     /** @type {ReturnType<typeof setTimeout>|undefined} */ this.timer = undefined;
     this.listen(app.socket);
   }
@@ -43,7 +45,7 @@ export class Jobs {
       if (doc) fn(doc, data);
     });
     socket.on('open', () => {
-      void this.refresh();
+      void this.refresh({ all: true });
       this.app.api.json('/queue/state').then((/** @type {any} */ state) => (this.paused.value = Boolean(state?.paused)), () => {});
     });
     socket.on('status', ({ status }) => {
@@ -60,9 +62,9 @@ export class Jobs {
     on('progress_state', (doc, { nodes }) => doc.run.snapshot(nodes ?? {}));
     on('progress', (doc, { node, value, max }) => node !== undefined && doc.run.put(String(node), { state: 'run', value, max }) === undefined && doc.run.count());
     on('executed', (doc, { node, display_node, output }) => doc.run.executed(String(display_node ?? node), output));
-    on('execution_success', (doc) => doc.run.end());
-    on('execution_interrupted', (doc) => doc.run.end());
-    on('execution_error', (doc, data) => doc.run.end(errorOf(data)));
+    on('execution_success', (doc, { prompt_id }) => this.ended(doc, prompt_id));
+    on('execution_interrupted', (doc, { prompt_id }) => this.ended(doc, prompt_id));
+    on('execution_error', (doc, data) => this.ended(doc, data.prompt_id, errorOf(data)));
     socket.on('preview', ({ blob, node, prompt }) => {
       const doc = prompt ? this.docOf(prompt) : this.runningDoc();
       const path = node ?? (doc && [...doc.run.nodes].find(([, one]) => one.state === 'run')?.[0]);
@@ -75,6 +77,13 @@ export class Jobs {
     if (doc.run.prompt.peek() === id) return;
     const job = this.queue.peek().find((one) => one.id === id);
     doc.run.begin(id, Object.keys(job?.prompt ?? doc.run.prompted ?? {}));
+  }
+
+  /** @param {Doc} doc @param {string} id @param {import('./run.js').RunError} [error] */
+  ended(doc, id, error) {
+    this.sent.add(id);
+    doc.run.end(error);
+    this.refreshSoon();
   }
 
   runningDoc() {
@@ -107,6 +116,7 @@ export class Jobs {
         const answer = await this.app.api.prompt({ prompt, prompt_id: id, ...(front ? { front: true } : {}), ...(targets ? { partial_execution_targets: targets } : {}), extra_data: { extra_pnginfo: { workflow, ...(label ? { sweep: label } : {}) } } });
         const given = answer?.prompt_id ?? id;
         this.owners.set(given, doc.id);
+        this.sent.add(given);
         ids.push(given);
         if (Object.keys(answer?.node_errors ?? {}).length) doc.run.fail(nodeErrors(answer.node_errors));
       } catch (error) {
@@ -141,15 +151,27 @@ export class Jobs {
     this.timer = setTimeout(() => this.refresh(), 120);
   }
 
-  async refresh() {
+  /**
+   * What is in the queue now; jobs that have left it are looked up one by one, so that a long history is read only once.
+   * @param {{all?: boolean}} [options] all: read the history anew
+   */
+  async refresh({ all = !this.read } = {}) {
     this.loading.value = true;
     try {
-      const [queue, history] = await Promise.all([this.app.api.queue(), this.app.api.history({ max: 100 })]);
+      const queue = await this.app.api.queue();
       const running = (queue.queue_running ?? []).map((/** @type {any} */ item) => queued(item, 'running'));
       const pending = (queue.queue_pending ?? []).map((/** @type {any} */ item) => queued(item, 'pending')).sort((/** @type {Job} */ a, /** @type {Job} */ b) => a.number - b.number);
+      const left = this.queue.peek().map((job) => job.id).filter((id) => ![...running, ...pending].some((job) => job.id === id));
       this.queue.value = [...running, ...pending];
       this.remaining.value = this.queue.value.length;
-      this.past.value = Object.entries(history).map(([id, entry]) => finished(id, entry)).reverse().sort((a, b) => (b.time ?? 0) - (a.time ?? 0));
+      for (const { id } of this.queue.value) this.sent.delete(id);
+      const gone = [...new Set([...left, ...this.sent])];
+      const entries = all ? await this.app.api.history({ max: 100 }) : Object.assign({}, ...(await Promise.all(gone.map((id) => this.app.api.historyOf(id)))));
+      for (const id of Object.keys(entries)) this.sent.delete(id);
+      const known = all ? [] : this.past.peek().filter((job) => !(job.id in entries));
+      const fresh = Object.entries(entries).map(([id, entry]) => finished(id, entry));
+      if (all || fresh.length) this.past.value = [...fresh.reverse(), ...known].sort((a, b) => (b.time ?? 0) - (a.time ?? 0)).slice(0, 400);
+      this.read = true;
       this.adopt();
     } catch {
       // The socket says when the server is away.
@@ -207,12 +229,12 @@ export class Jobs {
   /** @param {string[]} ids of ended jobs */
   async forget(ids) {
     await this.app.api.send('/history', { delete: ids });
-    await this.refresh();
+    await this.refresh({ all: true });
   }
 
   async clearPast() {
     await this.app.api.send('/history', { clear: true });
-    await this.refresh();
+    await this.refresh({ all: true });
   }
 }
 

@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useRef, useState } from '../vendor/preact.js'
 import { connect, disconnect, removeItems, setMode, setValue } from '../graph/edit.js';
 import { find } from '../graph/find.js';
 import { socketOf } from '../graph/model.js';
-import { why } from '../graph/types.js';
+import { downstream, fits, why } from '../graph/types.js';
 import { Icon, IconButton } from './icon.js';
 import { PanelHead, SearchField } from './panels.js';
 import { TypeDot } from './nodecard.js';
@@ -119,11 +119,12 @@ function Socket({ app, doc, graph, label, type, link: id, to }) {
   const { t } = app;
   const link = graph.link(id);
   /** @type {{key: string, from: any, label: string}[]} */ const options = [];
+  const after = downstream(graph, to.node);
   for (const other of graph.nodes.values()) {
     other.outputs.forEach((/** @type {any} */ slot, /** @type {number} */ i) => {
       const from = { node: other.id, slot: i };
       const current = link && link.from === other.id && link.fromSlot === i;
-      if (current || why(graph, from, to) === null) options.push({ key: `${other.id}/${i}`, from, label: `${other.label} › ${slot.label ?? slot.name}` });
+      if (current || (!after.has(other.id) && fits(slot.type, type))) options.push({ key: `${other.id}/${i}`, from, label: `${other.label} › ${slot.label ?? slot.name}` });
     });
   }
   graph.inputs.forEach((/** @type {any} */ port, /** @type {number} */ i) => {

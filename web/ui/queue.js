@@ -15,7 +15,7 @@ export function Queue({ app, title }) {
   const waiting = queue.filter((/** @type {Job} */ job) => job.state === 'pending');
   return html`<${PanelHead} app=${app} title=${title}>
       <${IconButton} icon=${jobs.paused.value ? 'play' : 'pause'} label=${t(jobs.paused.value ? 'queue.resume' : 'queue.pause')} pressed=${jobs.paused.value} onClick=${() => jobs.pause(!jobs.paused.value).catch((/** @type {Error} */ error) => app.ui.toast(error.message, { kind: 'error' }))} />
-      <${IconButton} icon="refresh-cw" label=${t('refresh')} onClick=${() => jobs.refresh()} />
+      <${IconButton} icon="refresh-cw" label=${t('refresh')} onClick=${() => jobs.refresh({ all: true })} />
       <${IconButton} icon="ellipsis" label=${t('more')} onClick=${(/** @type {any} */ event) => {
         const box = event.currentTarget.getBoundingClientRect();
         app.ui.menu([
