@@ -27,10 +27,23 @@ export function drawNode(look, node, scene) {
   look.counters.visited++;
   const { pen } = look;
   const faded = node.mode === MUTED || node.mode === BYPASSED;
-  if (faded) pen.globalAlpha = node.mode === MUTED ? 0.42 : 0.7;
+  if (faded) {
+    clear(look, node);
+    pen.globalAlpha = node.mode === MUTED ? 0.5 : 0.75;
+  }
   if (look.lod === NEAR) drawNear(look, node, scene);
   else drawMid(look, node, scene);
   if (faded) pen.globalAlpha = 1;
+}
+
+/** An empty ground under a faded node, so that wires behind it do not run through its text. @param {Look} look @param {Node} node */
+function clear({ pen, theme, lod }, node) {
+  const shape = geometry(node);
+  const folded = Boolean(node.flags.collapsed);
+  const [x, y] = node.pos;
+  pen.fillStyle = theme.canvas;
+  round(pen, x, y - TITLE, folded ? collapsedWidth(node) : shape.width, TITLE + (folded ? 0 : shape.height), lod === NEAR ? RADIUS : 0);
+  pen.fill();
 }
 
 /** Head and body colours of a node. @param {Look} look @param {Node} node */

@@ -53,7 +53,7 @@ function failed(look, box, state) {
   outline(look, box, theme.bad, 2.5);
   if (look.lod !== NEAR || !state.error) return;
   const first = state.error.split('\n')[0];
-  const width = Math.min(Math.max(box.w, 220), look.width(first, 'small') + 20);
+  const width = Math.min(Math.max(box.w, 520), look.width(first, 'small') + 20);
   round(pen, box.x, box.y - 28, width, 22, 5);
   pen.fillStyle = theme.bad;
   pen.fill();
