@@ -264,3 +264,21 @@ def test_the_list_of_modules_in_the_page_is_up_to_date():
 
     answer = subprocess.run([sys.executable, "tools/preload.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
+
+
+def test_a_subgraph_kept_for_other_workflows_is_found_and_added(editor):
+    editor.open(QUICK)
+    editor.page.evaluate(f"() => {DOC}.select({{ nodes: [1, 2] }})")
+    editor.focus()
+    editor.key("Control+Shift+E")
+    editor.page.evaluate("() => void window.__test.app.commands.run('publish')")
+    name = f"blank {uuid.uuid4().hex[:6]}"
+    field = editor.page.get_by_role("textbox", name="Keep this subgraph as")
+    field.fill(name)
+    field.press("Enter")
+    editor.until(f"() => window.__test.app.parts.list.value.some((one) => one.name === '{name}')")
+    editor.open({"nodes": [], "links": [], "version": 0.4})
+    editor.page.evaluate("() => window.__test.app.ui.palette({ at: [50, 50] })")
+    editor.page.get_by_role("combobox").fill(name)
+    editor.page.get_by_role("combobox").press("Enter")
+    editor.until(f"() => {DOC}.graph.nodes.size === 1 && {DOC}.flow.subs.size === 1")

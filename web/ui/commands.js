@@ -1,7 +1,7 @@
 /** The commands that need only the model; the canvas adds its own. */
 
 import * as edit from '../graph/edit.js';
-import { swapNode, duplicate } from '../graph/copy.js';
+import { copyItems, duplicate, swapNode } from '../graph/copy.js';
 import { makeSubgraph, unpack } from '../graph/sub.js';
 import { copy, cut, listenToClipboard, paste } from './clipboard.js';
 import { chooseFiles, exportPrompt, openWorkflow, save, saveAs, download } from './files.js';
@@ -85,6 +85,20 @@ function toSubgraph(app) {
   if (node) doc.select({ nodes: [node.id] });
 }
 
+/** Keeps an instance of a subgraph for other workflows. @param {any} app */
+async function publish(app) {
+  const doc = active(app);
+  const [id] = picked(app);
+  const name = (await app.ui.ask(app.t('sub.publishAsk'), doc.graph.node(id)?.label))?.trim().replaceAll('/', '-');
+  if (!name) return;
+  try {
+    await app.parts.publish(name, copyItems(doc.graph, { nodes: [id] }));
+    app.ui.toast(app.t('sub.published', { name }), { kind: 'ok' });
+  } catch (error) {
+    app.ui.toast(app.t('save.failed', { why: error instanceof Error ? error.message : String(error) }), { kind: 'error' });
+  }
+}
+
 /** @param {any} app */
 function unpackSelected(app) {
   const doc = active(app);
@@ -114,13 +128,13 @@ function editing(app) {
     { id: 'cut', title: 'cmd.cut', keys: ['Ctrl+X'], where: 'canvas', native: true, icon: 'scissors', when: anything, run: () => cut(app) },
     { id: 'paste', title: 'cmd.paste', keys: ['Ctrl+V'], where: 'canvas', native: true, icon: 'clipboard', run: () => paste(app, {}) },
     { id: 'pasteLinks', title: 'cmd.pasteLinks', keys: ['Ctrl+Shift+V'], where: 'canvas', native: true, run: () => paste(app, { links: true }) },
-    { id: 'duplicate', title: 'cmd.duplicate', keys: ['Ctrl+D'], where: 'canvas', when: anything, run: () => duplicateSelected(app) },
+    { id: 'duplicate', title: 'cmd.duplicate', keys: ['Ctrl+D'], where: 'canvas', icon: 'layers', when: anything, run: () => duplicateSelected(app) },
     { id: 'selectAll', title: 'cmd.selectAll', keys: ['Ctrl+A'], where: 'canvas', run: () => active(app).select({ nodes: active(app).graph.nodes.keys(), groups: active(app).graph.groups.keys(), reroutes: active(app).graph.reroutes.keys() }) },
     { id: 'selectUp', title: 'cmd.selectUp', keys: ['['], where: 'canvas', when: any, run: () => selectAlong(app, 'in') },
     { id: 'selectDown', title: 'cmd.selectDown', keys: [']'], where: 'canvas', when: any, run: () => selectAlong(app, 'out') },
     { id: 'mute', title: 'cmd.mute', keys: ['Ctrl+M'], where: 'canvas', icon: 'volume-x', when: any, run: () => toggleMode(app, 2) },
     { id: 'bypass', title: 'cmd.bypass', keys: ['Ctrl+B'], where: 'canvas', icon: 'ban', when: any, run: () => toggleMode(app, 4) },
-    { id: 'collapse', title: 'cmd.collapse', keys: ['Alt+C'], where: 'canvas', when: any, run: () => toggleFlag(app, 'collapsed') },
+    { id: 'collapse', title: 'cmd.collapse', keys: ['Alt+C'], where: 'canvas', icon: 'chevron-up', when: any, run: () => toggleFlag(app, 'collapsed') },
     { id: 'pin', title: 'cmd.pin', keys: ['P'], where: 'canvas', icon: 'pin', when: any, run: () => toggleFlag(app, 'pinned') },
     { id: 'rename', title: 'cmd.rename', keys: ['F2'], where: 'canvas', icon: 'pencil', when: any, run: () => app.ui.rename({ kind: 'node', id: picked(app)[0] }) },
     { id: 'group', title: 'cmd.group', keys: ['Ctrl+G'], where: 'canvas', icon: 'group', when: any, run: () => group(app) },
@@ -130,6 +144,7 @@ function editing(app) {
     { id: 'leave', title: 'cmd.leave', keys: ['Escape'], where: 'canvas', when: () => active(app).trail.peek().length > 0 && !anything(app), run: () => active(app).leave() },
     { id: 'deselect', title: 'cmd.deselect', keys: ['Escape'], where: 'canvas', when: anything, run: () => active(app).select({}) },
     { id: 'unpack', title: 'cmd.unpack', keys: [], where: 'canvas', when: onInstance, run: () => unpackSelected(app) },
+    { id: 'publish', title: 'cmd.publish', where: 'canvas', icon: 'share-2', when: onInstance, run: () => publish(app) },
     { id: 'tidy', title: 'cmd.tidy', keys: ['L'], where: 'canvas', icon: 'wand-sparkles', run: () => tidy(app) },
     { id: 'recreate', title: 'cmd.recreate', where: 'canvas', icon: 'refresh-cw', when: any, run: () => active(app).edit(app.t('cmd.recreate'), (e) => { for (const id of picked(app)) swapNode(e, id, active(app).graph.node(id)?.type ?? ''); }) },
     ...lines.map((line) => /** @type {Command} */ ({ id: `align.${line}`, title: `align.${line}`, where: 'canvas', when: any, run: () => active(app).edit(app.t(`align.${line}`), (e) => edit.align(e, picked(app), /** @type {any} */ (line))) })),
@@ -153,7 +168,7 @@ function around(app) {
     { id: 'run', title: 'cmd.run', keys: ['Ctrl+Enter'], where: 'app', icon: 'play', run: () => app.jobs.run(active(app), { count: app.prefs.get('run.count') }) },
     { id: 'runFront', title: 'cmd.runFront', keys: ['Ctrl+Shift+Enter'], where: 'app', icon: 'skip-forward', run: () => app.jobs.run(active(app), { front: true, count: app.prefs.get('run.count') }) },
     { id: 'stop', title: 'cmd.stop', keys: ['Ctrl+Alt+Enter'], where: 'app', icon: 'square', run: () => app.jobs.stop() },
-    { id: 'runTo', title: 'cmd.runTo', keys: ['Alt+Enter'], where: 'canvas', when: any, run: () => runFrom(app, picked(app)) },
+    { id: 'runTo', title: 'cmd.runTo', keys: ['Alt+Enter'], where: 'canvas', icon: 'play', when: any, run: () => runFrom(app, picked(app)) },
     { id: 'save', title: 'cmd.save', keys: ['Ctrl+S'], where: 'app', icon: 'save', run: () => save(app) },
     { id: 'saveAs', title: 'cmd.saveAs', keys: ['Ctrl+Shift+S'], where: 'app', run: () => saveAs(app) },
     { id: 'open', title: 'cmd.open', keys: ['Ctrl+O'], where: 'app', icon: 'folder-open', run: () => chooseFiles(app) },

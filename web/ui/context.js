@@ -44,7 +44,7 @@ function nodeItems(app, { id }) {
   const lines = ['left', 'right', 'top', 'bottom', 'centerX', 'centerY'].map((line) => commandItem(app, `align.${line}`));
   /** @type {(MenuItem|'-')[]} */ const items = [
     ...pictureItems(app, doc, node),
-    ...(sub ? [commandItem(app, 'enter'), commandItem(app, 'unpack'), /** @type {const} */ ('-')] : []),
+    ...(sub ? [commandItem(app, 'enter'), commandItem(app, 'unpack'), commandItem(app, 'publish'), /** @type {const} */ ('-')] : []),
     commandItem(app, 'runTo'),
     '-',
     commandItem(app, 'rename'),

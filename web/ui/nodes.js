@@ -34,7 +34,8 @@ export function NodeLibrary({ app, title }) {
   const [shown, setShown] = useState(/** @type {NodeDef|null} */ (null));
   const starred = app.prefs.signal('palette.starred').value;
   void app.defsRevision.value;
-  const all = useMemo(() => [...app.defs.types.values()].sort((a, b) => a.title.localeCompare(b.title)), [app.defsRevision.value]);
+  const parts = app.parts.list.value;
+  const all = useMemo(() => [...app.defs.types.values(), ...app.parts.defs()].sort((a, b) => a.title.localeCompare(b.title)), [app.defsRevision.value, parts]);
   const root = useMemo(() => tree(all), [all]);
   const hits = useMemo(() => {
     const filters = readFilters(query);

@@ -8,6 +8,8 @@ import { fits } from '../graph/types.js';
 import { Icon } from './icon.js';
 import { Marked, NodeCard, TypeDot } from './nodecard.js';
 import { middle } from './drop.js';
+import { pasteData } from './clipboard.js';
+import { PREFIX } from '../store/parts.js';
 
 /** @typedef {import('../graph/defs.js').NodeDef} NodeDef */
 
@@ -23,7 +25,7 @@ function offered(app, request) {
   const subs = [...doc.flow.subs.values()].filter((sub) => sub !== doc.graph).map((sub) => app.defs.get(sub.id, doc.flow));
   const all = [...app.defs.types.values(), ...subs];
   const { filter } = request;
-  if (!filter) return all;
+  if (!filter) return request.replace === undefined && !request.onPick ? [...all, ...app.parts.defs()] : all;
   return all.filter((def) => (filter.side === 'in' ? def.inputs.some((/** @type {any} */ input) => fits(filter.type, input.type)) : def.outputs.some((/** @type {any} */ output) => fits(output.type, filter.type))));
 }
 
@@ -126,8 +128,18 @@ function place(app, request, type, stay) {
 /** Adds a node and selects it. @param {any} app @param {string} type @param {[number, number]} [at] */
 export function addAt(app, type, at) {
   const doc = app.active.peek();
+  if (type.startsWith(PREFIX)) return void addPart(app, type.slice(PREFIX.length), at);
   doc.edit(app.t('edit.add'), (/** @type {any} */ e) => {
     const node = addNode(e, type, at ?? middle(app));
     doc.select({ nodes: [node.id] });
   });
+}
+
+/** Adds a published subgraph. @param {any} app @param {string} id @param {[number, number]} [at] */
+async function addPart(app, id, at) {
+  try {
+    pasteData(app, await app.parts.read(id), { at: at ?? middle(app) });
+  } catch (error) {
+    app.ui.toast(app.t('open.failed', { name: id, why: error instanceof Error ? error.message : String(error) }), { kind: 'error' });
+  }
 }

@@ -9,6 +9,7 @@ import { Doc } from '../store/doc.js';
 import { Drafts } from '../store/draft.js';
 import { Files, nameOf } from '../store/files.js';
 import { Jobs } from '../store/jobs.js';
+import { Parts } from '../store/parts.js';
 import { Words } from '../store/words.js';
 import { Defs } from '../graph/defs.js';
 import { Layers } from './layers.js';
@@ -38,6 +39,7 @@ export class App extends Emitter {
     /** @type {any} */ this.clip = null;
     /** @type {any} what mountCanvas returned */ this.canvas = null;
     this.files = new Files(this.api);
+    this.parts = new Parts(this.api);
     this.jobs = new Jobs(this);
     this.ui = new Layers(this);
     this.commands = new Commands(this);
@@ -63,6 +65,7 @@ export class App extends Emitter {
     this.socket.connect();
     void this.files.refresh().catch(() => {});
     void this.files.refreshTemplates();
+    void this.parts.refresh();
   }
 
   /** The server wants to know who one is. */
