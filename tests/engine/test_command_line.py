@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +145,10 @@ def test_an_unknown_command_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_comes_at_once_and_loads_nothing() -> None:
     code = "import sys; from main import main; main(['--help']); print([m for m in ('pydantic', 'torch') if m in sys.modules])"
-    began = time.process_time()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.endswith("[]\n")
-    assert time.process_time() - began < 1
 
 
-@pytest.mark.slow
 def test_a_picture_is_run_again_and_its_pixels_are_equal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from PIL import Image
 
@@ -170,7 +166,6 @@ def test_a_picture_is_run_again_and_its_pixels_are_equal(tmp_path: Path, capsys:
     assert Image.open(first).tobytes() == Image.open(second).tobytes()
 
 
-@pytest.mark.slow
 def test_an_interrupt_ends_a_run_as_cancelled(tmp_path: Path) -> None:
     import signal
 

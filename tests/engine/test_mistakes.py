@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from mypy import api
 
 PACK = Path(__file__).parent / "packs" / "mistakes.py"
 
 
-@pytest.mark.slow
 def test_the_six_classic_mistakes_are_type_errors() -> None:
     out, err, _ = api.run(["--strict", "--no-error-summary", "--follow-imports=silent", str(PACK)])
     assert not err
