@@ -58,6 +58,16 @@ class Host:
     last: Call | None = None
     instances: dict[tuple[str, str], Any] = field(default_factory=dict)
     instances_of: str = ""
+    native_classes: dict[str, Any] = field(default_factory=dict)
+    _natives: dict[str, NodeSpec] = field(default_factory=dict)
+
+    def natives(self) -> Mapping[str, NodeSpec]:
+        """The native node types, read when a pack first asks for one."""
+        if not self._natives:
+            from engine.registry import load
+
+            self._natives.update(load().specs)
+        return self._natives
 
     def instance(self, type_name: str, cls: type, run: Run) -> Any:
         """The object that answers for this node: the same one as last time while its id stays in the graphs that are run."""

@@ -38,6 +38,7 @@ def load_nodes(settings: Settings, residency: Callable[[], Any] | None = None) -
     comfy = sys.modules.get("engine.comfy.host")
     if comfy is None:
         return registry, None
+    registry.specs = importlib.import_module("engine.comfy.additions").extended(registry.specs)
     comfy.host().specs = registry.specs
     return registry, importlib.import_module("engine.comfy.guests").Guests(comfy.host())
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.comfy.finder import missing
 from engine.comfy.progress import report
+from engine.comfy.tensor_files import FileTensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,9 +58,10 @@ def load_torch_file(ckpt: str, safe_load: bool = False, device: Any = None, retu
     from engine.diffusion.containers import read_tensors
 
     found = read_tensors(Path(ckpt))
-    tensors = dict(found.tensors)
-    if device is not None:
-        tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
+    given = found.tensors
+    if device is not None and str(device) != "cpu":
+        given = {name: tensor.to(device) for name, tensor in given.items()}
+    tensors = FileTensors.read(Path(ckpt), given)
     return (tensors, dict(found.metadata)) if return_metadata else tensors
 
 

@@ -1,0 +1,179 @@
+"""A pack that works on models, text, pictures and sampling through every name that is widely used."""
+
+import comfy
+import comfy.controlnet
+import comfy.lora
+import comfy.model_management
+import comfy.ops
+import comfy.sample
+import comfy.samplers
+import comfy.sd
+import comfy.utils
+import folder_paths
+import latent_preview
+import node_helpers
+import nodes
+import torch
+from comfy.cli_args import args
+from comfy.k_diffusion.sampling import get_ancestral_step, sample_euler, to_d
+from comfy.ldm.modules.attention import optimized_attention
+from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import CallbacksMP, WrappersMP
+from comfy_extras.nodes_custom_sampler import Noise_RandomNoise
+from comfy_extras.nodes_mask import GrowMask
+from nodes import MAX_RESOLUTION, CLIPTextEncode, KSampler, PreviewImage, VAEEncode, common_ksampler
+from server import PromptServer
+
+SEEN = {}
+comfy.samplers.SCHEDULER_HANDLERS["halving"] = comfy.samplers.SchedulerHandler(
+    lambda ms, steps: torch.cat([ms.sigma_max * 0.5 ** torch.arange(steps), torch.zeros(1)])
+)
+
+
+def sample_steps(model, x, sigmas, extra_args=None, callback=None, disable=None, scale=1.0):
+    """Euler, written as packs write it."""
+    s_in = x.new_ones([x.shape[0]])
+    for i in range(len(sigmas) - 1):
+        denoised = model(x, sigmas[i] * s_in, **(extra_args or {}))
+        d = to_d(x, sigmas[i], denoised)
+        if callback is not None:
+            callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
+        x = x + d * (sigmas[i + 1] - sigmas[i]) * scale
+    return x
+
+
+comfy.samplers.KSampler.SAMPLERS.append("steps")
+comfy.k_diffusion.sampling.sample_steps = sample_steps
+
+
+class Draw:
+    """Loads, encodes, samples and decodes without a native node between."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "ckpt": (folder_paths.get_filename_list("checkpoints"),),
+                "steps": ("INT", {"default": 4}),
+                "way": (["ksampler", "common", "custom", "guider", "node"],),
+                "width": ("INT", {"default": 32, "max": MAX_RESOLUTION}),
+            }
+        }
+
+    RETURN_TYPES = ("IMAGE", "LATENT")
+    FUNCTION = "draw"
+    CATEGORY = "models"
+
+    def draw(self, ckpt, steps, way, width):
+        path = folder_paths.get_full_path_or_raise("checkpoints", ckpt)
+        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path, output_vae=True, output_clip=True)
+        assert isinstance(model, ModelPatcher)
+        positive = clip.encode_from_tokens_scheduled(clip.tokenize("a red circle"))
+        cond, pooled = clip.encode_from_tokens(clip.tokenize(""), return_pooled=True)
+        negative = node_helpers.conditioning_set_values([[cond, {"pooled_output": pooled}]], {"strength": 1.0})
+        latent = {"samples": torch.zeros(1, 4, width // 8, width // 8)}
+        noise = comfy.sample.prepare_noise(latent["samples"], 7)
+        if way == "ksampler":
+            callback = latent_preview.prepare_callback(model, steps)
+            samples = comfy.sample.sample(
+                model, noise, steps, 3.0, "euler", "normal", positive, negative, latent["samples"], callback=callback, seed=7
+            )
+        elif way == "common":
+            samples = common_ksampler(model, 7, steps, 3.0, "euler", "normal", positive, negative, latent)[0]["samples"]
+        elif way == "custom":
+            sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", steps)
+            sampler = comfy.samplers.KSAMPLER(sample_steps)
+            samples = comfy.sample.sample_custom(model, noise, 3.0, sampler, sigmas, positive, negative, latent["samples"], seed=7)
+        elif way == "guider":
+            guider = Joined(model)
+            guider.set_conds(positive, negative)
+            guider.set_cfg(3.0)
+            sigmas = comfy.samplers.calculate_sigmas(model.model.model_sampling, "normal", steps)
+            noise = Noise_RandomNoise(7).generate_noise(latent)
+            sampler = comfy.samplers.sampler_object("euler")
+            samples = guider.sample(noise, latent["samples"], sampler, sigmas, seed=7)
+        else:
+            samples = KSampler().sample(model, 7, steps, 3.0, "euler", "normal", positive, negative, latent)[0]["samples"]
+        return (vae.decode(samples), {"samples": samples})
+
+
+class Joined(comfy.samplers.CFGGuider):
+    def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006 as packs do
+        both = comfy.samplers.calc_cond_batch(
+            self.inner_model, [self.conds["positive"], self.conds["negative"]], x, timestep, model_options
+        )
+        return both[1] + (both[0] - both[1]) * self.cfg
+
+
+class Hung:
+    """Hangs functions on a model."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        what = ["nothing", "cfg", "old cfg", "pre", "post", "wrapper", "attn1", "attn2 replace", "attn2 output", "diff", "scale"]
+        return {"required": {"model": ("MODEL",), "what": (what,)}}
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "hang"
+    CATEGORY = "models"
+
+    def hang(self, model, what):
+        m = model.clone()
+        m.model_options["transformer_options"]["mine"] = 1
+        if what == "cfg":
+            m.set_model_sampler_cfg_function(lambda a: a["uncond"] + (a["cond"] - a["uncond"]) * a["cond_scale"])
+        elif what == "old cfg":
+            m.set_model_sampler_cfg_function(lambda cond, uncond, scale: uncond + (cond - uncond) * scale)
+        elif what == "pre":
+            m.set_model_sampler_pre_cfg_function(lambda a: a["conds_out"])
+        elif what == "post":
+            m.set_model_sampler_post_cfg_function(lambda a: a["denoised"])
+        elif what == "wrapper":
+            m.set_model_unet_function_wrapper(lambda apply, a: apply(a["input"], a["timestep"], **a["c"]))
+        elif what == "attn1":
+            m.set_model_attn1_patch(self.seen)
+        elif what == "attn2 replace":
+            for block in [("input", i) for i in range(12)] + [("output", i) for i in range(12)] + [("middle", 0)]:
+                m.set_model_attn2_replace(lambda q, k, v, extra: optimized_attention(q, k, v, extra["n_heads"]), *block)
+        elif what == "attn2 output":
+            m.set_model_attn2_output_patch(lambda n, extra: n)
+        elif what in ("diff", "scale"):
+            name, patches = next(iter(m.get_key_patches("diffusion_model.").items()))
+            change = torch.zeros_like(patches[0][0]) if what == "diff" else torch.ones_like(patches[0][0])
+            assert m.add_patches({name: ("diff", (change,))}, 1.0) == [name]
+        m.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "mine", print)
+        m.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, "mine")
+        SEEN["format"] = m.get_model_object("latent_format").latent_channels
+        SEEN["sigma"] = float(m.get_model_object("model_sampling").sigma_max)
+        SEEN["device"] = m.load_device
+        SEEN["callbacks"] = m.get_all_callbacks(CallbacksMP.ON_PRE_RUN)
+        return (m,)
+
+    def seen(self, n, context, value, extra):
+        SEEN.setdefault("blocks", set()).add(extra["block"])
+        return n, context, value
+
+
+class Preview(PreviewImage):
+    """Inherits from a core class, as many packs do."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "look"
+
+    def look(self, images, prompt=None, extra_pnginfo=None):
+        shown = self.save_images(images, "mine", prompt, extra_pnginfo)
+        mask = GrowMask().expand_mask(images[..., 0], 1, True)[0]
+        SEEN["mask"] = tuple(mask.shape)
+        SEEN["scaled"] = comfy.utils.common_upscale(images.movedim(-1, 1), 16, 8, "bilinear", "center").shape
+        SEEN["text"] = CLIPTextEncode.FUNCTION, VAEEncode.RETURN_TYPES, nodes.NODE_CLASS_MAPPINGS["KSampler"].FUNCTION
+        SEEN["free"] = comfy.model_management.get_free_memory() > 0 and not args.lowvram
+        SEEN["step"] = get_ancestral_step(torch.tensor(2.0), torch.tensor(1.0)), sample_euler
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        comfy.model_management.soft_empty_cache()
+        PromptServer.instance.send_sync("mine", {"node": 1})
+        layer = comfy.ops.manual_cast.Linear(4, 4, dtype=torch.float16)
+        SEEN["cast"] = layer(torch.ones(1, 4)).dtype
+        return {**shown, "result": (images,)}
+
+
+NODE_CLASS_MAPPINGS = {"Models Draw": Draw, "Models Hung": Hung, "Models Preview": Preview}

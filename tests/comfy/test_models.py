@@ -1,0 +1,121 @@
+"""Packs that load, change and sample models get the very pictures the native nodes make."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.comfy.finder import close_door
+from engine.comfy.host import host
+from engine.folders import PROJECT, Folders
+from engine.registry import Registry, load
+
+from ..engine.toys import Loom
+
+torch = pytest.importorskip("torch")
+PACKS = Path(__file__).parent / "packs"
+CHECKPOINT = "loom-demo.safetensors"
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    found = load(packs=[PACKS], only=["models"])
+    assert found.failures == []
+    host().specs = found.specs
+    yield found
+    close_door()
+
+
+@pytest.fixture(scope="module")
+def loom(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loom]:
+    loom = Loom(specs=registry.specs, folders=Folders(base=tmp_path_factory.mktemp("base"), models=PROJECT / "models"))
+    host().folders = loom.folders
+    yield loom
+    loom.executor.close()
+
+
+def n(kind: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def native(hung: str | None = None) -> dict[str, Any]:
+    """Four steps of the demo model by native nodes; with something of a pack's hung on the model."""
+    nodes = {
+        "load": n("CheckpointLoaderSimple", ckpt_name=CHECKPOINT),
+        "pos": n("CLIPTextEncode", clip=["load", 1], text="a red circle"),
+        "neg": n("CLIPTextEncode", clip=["load", 1], text=""),
+        "empty": n("EmptyLatentImage", width=32, height=32, batch_size=1),
+        "x": n(
+            "KSampler", model=["load", 0], seed=7, steps=4, cfg=3.0, sampler_name="euler", scheduler="normal",
+            positive=["pos", 0], negative=["neg", 0], latent_image=["empty", 0], denoise=1.0,
+        ),
+        "image": n("VAEDecode", samples=["x", 0], vae=["load", 2]),
+        "show": n("Models Preview", images=["image", 0]),
+    }  # fmt: skip
+    if hung is not None:
+        nodes["hung"] = n("Models Hung", model=["load", 0], what=hung)
+        nodes["x"]["inputs"]["model"] = ["hung", 0]
+    return nodes
+
+
+def image(loom: Loom, nodes: dict[str, Any]) -> Any:
+    return loom.run(nodes).values["show"][0]
+
+
+@pytest.fixture(scope="module")
+def expected(loom: Loom) -> Any:
+    return image(loom, native())
+
+
+@pytest.mark.parametrize("way", ["ksampler", "common", "custom", "guider", "node"])
+def test_each_way_of_sampling_makes_the_same_picture(loom: Loom, expected: Any, way: str) -> None:
+    nodes = {"x": n("Models Draw", ckpt=CHECKPOINT, steps=4, way=way, width=32), "show": n("Models Preview", images=["x", 0])}
+    assert torch.allclose(image(loom, nodes), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "what", ["nothing", "cfg", "old cfg", "pre", "post", "wrapper", "attn1", "attn2 replace", "attn2 output", "diff"]
+)
+def test_what_changes_nothing_changes_nothing(loom: Loom, expected: Any, what: str) -> None:
+    assert torch.allclose(image(loom, native(what)), expected, atol=2e-3)
+
+
+def test_what_changes_a_weight_changes_the_picture(loom: Loom, expected: Any) -> None:
+    assert not torch.allclose(image(loom, native("scale")), expected, atol=2e-2)
+
+
+def test_blocks_have_the_original_layouts_numbers(loom: Loom) -> None:
+    image(loom, native("attn1"))
+    seen = sys.modules["custom_nodes.models"].SEEN["blocks"]
+    assert {("input", 3), ("input", 5), ("middle", 0), ("output", 0)} <= seen
+    assert any(kind == "output" for kind, _ in seen)
+
+
+def test_what_a_pack_is_told(loom: Loom) -> None:
+    loom.run(native("nothing"))
+    seen = sys.modules["custom_nodes.models"].SEEN
+    assert seen["format"] == 4
+    assert seen["sigma"] > 10
+    assert seen["mask"] == (1, 32, 32)
+    assert tuple(seen["scaled"]) == (1, 3, 8, 16)
+    assert seen["text"] == ("encode", ("LATENT",), "sample")
+    assert seen["cast"] == torch.float32
+    assert seen["free"] is True
+
+
+def test_schedulers_and_samplers_that_packs_add_are_there_for_native_nodes(loom: Loom, registry: Registry) -> None:
+    from engine.comfy.additions import extended
+
+    specs = extended(registry.specs)
+    choices = {port.name: port.choices for port in specs["KSampler"].inputs}
+    assert "halving" in choices["scheduler"]  # type: ignore[operator]
+    assert "steps" in choices["sampler_name"]  # type: ignore[operator]
+    nodes = native()
+    nodes["x"]["inputs"] |= {"scheduler": "halving", "sampler_name": "steps"}
+    more = Loom(specs=specs, folders=loom.folders)
+    assert image(more, nodes).shape == (1, 32, 32, 3)
+    more.executor.close()
