@@ -3,7 +3,9 @@ import test from 'node:test';
 import { Edit } from '../graph/record.js';
 import { addNode, connect, setMode, setValue } from '../graph/edit.js';
 import { advance, choose, graphToPrompt, nextValue } from '../graph/prompt.js';
-import { dice, txt2img } from './fixture.js';
+import { groupNodesToSubgraphs } from '../graph/groupnode.js';
+import { workflowFromJson, workflowToJson } from '../graph/json.js';
+import { defs, dice, txt2img } from './fixture.js';
 
 test('txt2img: literals by name, links as [id, slot], the control is not sent', () => {
   const { flow, sampler, loader, good } = txt2img();
@@ -83,4 +85,31 @@ test('controls advance seeds between runs, within their bounds', () => {
   const e = new Edit(flow, flow.root);
   advance(e, (node, name, value) => setValue(e, node.id, name, value), () => 0.5);
   assert.notEqual(/** @type {any[]} */ (sampler.values)[0], 0);
+});
+
+test('group nodes of older files become subgraphs that send the same', () => {
+  const inner = [
+    { type: 'EmptyLatentImage', pos: [0, 0], size: [200, 100], outputs: [{ name: 'LATENT', type: 'LATENT', links: [] }], widgets_values: [1, 1, 1], index: 0 },
+    { type: 'KSampler', pos: [300, 0], size: [200, 200], inputs: [{ name: 'model', type: 'MODEL', link: null }, { name: 'positive', type: 'CONDITIONING', link: null }, { name: 'negative', type: 'CONDITIONING', link: null }, { name: 'latent_image', type: 'LATENT', link: 5 }], outputs: [{ name: 'LATENT', type: 'LATENT', links: [] }], index: 1 },
+  ];
+  const file = {
+    last_node_id: 4, last_link_id: 3, version: 0.4,
+    nodes: [
+      { id: 1, type: 'CheckpointLoaderSimple', pos: [0, 0], size: [100, 50], outputs: [{ name: 'MODEL', type: 'MODEL', links: [1] }, { name: 'CLIP', type: 'CLIP', links: [] }, { name: 'VAE', type: 'VAE', links: [3] }], widgets_values: ['a.safetensors'] },
+      { id: 2, type: 'workflow>Sample it', pos: [200, 0], size: [300, 200], inputs: [{ name: 'model', type: 'MODEL', link: 1 }, { name: 'positive', type: 'CONDITIONING', link: null }, { name: 'negative', type: 'CONDITIONING', link: null }], outputs: [{ name: 'LATENT', type: 'LATENT', links: [2] }], widgets_values: [640, 480, 1, 77, 'fixed', 12, 5, 'heun'] },
+      { id: 3, type: 'VAEDecode', pos: [600, 0], size: [100, 50], inputs: [{ name: 'samples', type: 'LATENT', link: 2 }, { name: 'vae', type: 'VAE', link: 3 }], outputs: [] },
+    ],
+    links: [[1, 1, 0, 2, 0, 'MODEL'], [2, 2, 0, 3, 0, 'LATENT'], [3, 1, 2, 3, 1, 'VAE']],
+    extra: { groupNodes: { 'Sample it': { nodes: inner, links: [[0, 0, 1, 3, 9, 'LATENT']], external: [], config: {} } } },
+  };
+  const flow = workflowFromJson(file, defs());
+  const e = new Edit(flow, flow.root);
+  assert.equal(groupNodesToSubgraphs(e), 1);
+  e.settle();
+  const prompt = graphToPrompt(flow);
+  assert.deepEqual(prompt['2:2'].inputs, { seed: 77, steps: 12, cfg: 5, sampler_name: 'heun', model: ['1', 0], latent_image: ['2:1', 0] });
+  assert.deepEqual(prompt['2:1'].inputs, { width: 640, height: 480, batch_size: 1 });
+  assert.deepEqual(prompt['3'].inputs.samples, ['2:2', 0]);
+  e.rollback();
+  assert.deepEqual(JSON.parse(JSON.stringify(workflowToJson(flow).nodes)), JSON.parse(JSON.stringify(workflowToJson(workflowFromJson(file, defs())).nodes)));
 });

@@ -12,6 +12,7 @@ import { Jobs } from '../store/jobs.js';
 import { Parts } from '../store/parts.js';
 import { Words } from '../store/words.js';
 import { Defs } from '../graph/defs.js';
+import { groupNodesToSubgraphs } from '../graph/groupnode.js';
 import { Layers } from './layers.js';
 import { Commands } from './keys.js';
 import { addCommands } from './commands.js';
@@ -122,7 +123,12 @@ export class App extends Emitter {
   /** Opens a parsed workflow, or a prompt of the API form, in a new tab. @param {any} data @param {{name?: string, file?: string|null}} [more] @returns {any} the document, or a promise of it */
   open(data, { name, file = null } = {}) {
     const title = name ?? this.freeName();
-    if (Array.isArray(data?.nodes)) return this.add(Doc.read(data, this.defs, { name: title, file }));
+    if (Array.isArray(data?.nodes)) {
+      const doc = Doc.read(data, this.defs, { name: title, file });
+      const n = Object.keys(doc.flow.root.extra.groupNodes ?? {}).length ? doc.edit(this.t('open.groups'), groupNodesToSubgraphs) : 0;
+      if (n) this.ui.toast(this.t('open.grouped', { n }));
+      return this.add(doc);
+    }
     return this.openPrompt(data, title);
   }
 
