@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from engine.diffusion.control import ControlNet as ControlNet
     from engine.diffusion.guidance import Guider as Guider
     from engine.diffusion.model import Model as Model
+    from engine.diffusion.pixels.operations import Operation
     from engine.diffusion.samplers import Sampler as Sampler
     from engine.diffusion.sampling import LatentNoise
     from engine.diffusion.timeline import Timeline as Timeline
     from engine.diffusion.vae import Vae as Vae
 
     Noise = LatentNoise
+    LatentOperation = Operation
 else:
     Tensor = object
     ControlNet = NewType("ControlNet", object)
     Sampler = NewType("Sampler", object)
     Guider = NewType("Guider", object)
     Noise = NewType("Noise", object)
+    LatentOperation = NewType("LatentOperation", object)
     Timeline = NewType("Timeline", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
@@ -75,8 +78,6 @@ AudioEncoder = NewType("AudioEncoder", object)
 AudioEncoderOutput = NewType("AudioEncoderOutput", object)
 Photomaker = NewType("Photomaker", object)
 
-# Sampling.
-LatentOperation = NewType("LatentOperation", object)
 
 # Hooks and schedules.
 Hooks = NewType("Hooks", object)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image as PILImage
 from PIL import ImageChops
 
-from engine.diffusion.pixels import composite, filters, latents, masks, resize
+from engine.diffusion.pixels import composite, filters, latents, masks, operations, resize
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -225,3 +225,15 @@ def test_encoding_mask_greys_the_hole_and_grows_the_noise_mask() -> None:
     assert torch.all(grey[:, 12:20, 12:20] == 0.5)
     assert torch.equal(grey[:, :12], (pixels - 0.5)[:, :12] + 0.5)
     assert grown.sum() == 12 * 12
+
+
+def test_tonemapping_shortens_vectors_and_keeps_their_direction() -> None:
+    latent = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    mapped = operations.tonemap_reinhard(1.0)(latent)
+    assert torch.all(mapped.norm(dim=1) < latent.norm(dim=1))
+    assert torch.allclose(torch.cosine_similarity(mapped, latent, dim=1), torch.ones(1, 16, 16), atol=1e-4)
+
+
+def test_sharpening_a_latent_by_nothing_changes_nothing() -> None:
+    latent = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(operations.sharpen_latent(9, 1.0, 0.0)(latent), latent, atol=1e-4)

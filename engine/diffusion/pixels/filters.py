@@ -21,7 +21,8 @@ def gaussian_kernel(radius: int, sigma: float) -> Tensor:
     return weights / weights.sum()
 
 
-def _convolve(images: Tensor, kernel: Tensor) -> Tensor:
+def convolve(images: Tensor, kernel: Tensor) -> Tensor:
+    """Each channel of (B, H, W, C) with a square kernel of odd size; the border is mirrored."""
     channels, radius = images.shape[-1], kernel.shape[0] // 2
     x = F.pad(images.movedim(-1, 1), (radius,) * 4, mode="reflect")
     weight = kernel.to(images).expand(channels, 1, *kernel.shape)
@@ -30,7 +31,7 @@ def _convolve(images: Tensor, kernel: Tensor) -> Tensor:
 
 def blur(images: Tensor, radius: int, sigma: float) -> Tensor:
     """Gaussian blur; ``radius`` 0 changes nothing."""
-    return images if radius == 0 else _convolve(images, gaussian_kernel(radius, sigma))
+    return images if radius == 0 else convolve(images, gaussian_kernel(radius, sigma))
 
 
 def sharpen(images: Tensor, radius: int, sigma: float, alpha: float) -> Tensor:
@@ -39,7 +40,7 @@ def sharpen(images: Tensor, radius: int, sigma: float, alpha: float) -> Tensor:
         return images
     kernel = gaussian_kernel(radius, sigma) * -(alpha * 10)
     kernel[radius, radius] += 1.0 - kernel.sum()
-    return _convolve(images, kernel).clamp(0, 1)
+    return convolve(images, kernel).clamp(0, 1)
 
 
 BLEND_MODES = ("normal", "multiply", "screen", "overlay", "soft_light", "difference")
