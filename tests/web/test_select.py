@@ -196,3 +196,17 @@ def test_a_group_moves_what_is_in_it(hello):
     assert after["groups"][0]["box"][:2] == pytest.approx([group["box"][0] + 40, group["box"][1] + 60], abs=1)
     assert after["nodes"]["7"]["pos"] == pytest.approx([before["7"]["pos"][0] + 40, before["7"]["pos"][1] + 60], abs=1)
     assert after["nodes"]["4"]["pos"] == before["4"]["pos"]
+
+
+def test_the_view_moves_on_while_a_node_is_dragged_at_the_edge(hello):
+    x, y = hello.title(4)
+    before = hello.view()
+    box = hello.page.locator("#canvas").bounding_box()
+    hello.page.mouse.move(x, y)
+    hello.page.mouse.down()
+    hello.page.mouse.move(box["x"] + 6, y, steps=6)
+    hello.page.wait_for_timeout(500)
+    hello.page.mouse.up()
+    hello.settle()
+    assert hello.view()["x"] > before["x"] + 20
+    assert hello.graph()["nodes"]["4"]["pos"][0] < -100

@@ -89,6 +89,18 @@ def test_combo_lists_filters_and_picks(sampler):
     assert page.locator(".widget-list").count() == 0
 
 
+def test_a_long_list_scrolls_under_the_wheel(sampler):
+    sampler.click(sampler.widget(5, "sampler_name"))
+    box = sampler.page.locator(".widget-list [role=listbox]")
+    view = sampler.view()
+    sampler.page.mouse.move(*[sum(pair) for pair in zip(sampler.widget(5, "sampler_name"), (0, 150), strict=True)])
+    sampler.page.mouse.wheel(0, 200)
+    sampler.until("() => document.querySelector('.widget-list [role=listbox]').scrollTop > 50")
+    assert sampler.view() == view, "the canvas stays"
+    assert box.count() == 1
+    sampler.key("Escape")
+
+
 def test_combo_closes_on_escape_and_outside(sampler):
     for close in ("Escape", None):
         sampler.click(sampler.widget(5, "sampler_name"))

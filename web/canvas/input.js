@@ -4,6 +4,7 @@ import { menu, search } from './acts.js';
 import { choose } from '../tools/choose.js';
 import { pan } from '../tools/pan.js';
 import { boxSelect } from '../tools/box.js';
+import { Edge } from './edge.js';
 import { Touches } from './touch.js';
 
 /** @typedef {import('./stage.js').Stage} Stage */
@@ -19,6 +20,8 @@ export class Input {
     this.stage = stage;
     this.element = element;
     this.touches = new Touches(stage);
+    /** @type {PointerEvent | null} */ this.last = null;
+    this.edge = new Edge(stage, () => this.last && stage.tool?.move(this.at(this.last)));
     this.space = false;
     this.spaceUsed = false;
     /** @type {{id: number, screen: {x: number, y: number}, moved: boolean, button: number} | null} */ this.down = null;
@@ -33,9 +36,9 @@ export class Input {
     on('pointercancel', (event) => this.lost(event));
     on('pointerleave', () => this.hover(null));
     on('wheel', (event) => this.wheel(event), { passive: false });
-    on('contextmenu', (event) => event.preventDefault());
+    on('contextmenu', (event) => this.mine(event) && event.preventDefault());
     // The mouse events that follow a touch would take the focus from a menu or palette it has just opened.
-    on('touchend', (event) => event.target === stage.surface && event.cancelable && event.preventDefault(), { passive: false });
+    on('touchend', (event) => this.mine(event) && event.cancelable && event.preventDefault(), { passive: false });
     on('keydown', (event) => this.key(event));
     on('keyup', (event) => this.keyUp(event));
     on('blur', () => (this.space = false));
@@ -63,7 +66,7 @@ export class Input {
   /** @param {PointerEvent} event */
   press(event) {
     const { stage } = this;
-    if (event.target !== this.element && event.target !== stage.surface) return;
+    if (!this.mine(event)) return;
     stage.touch = event.pointerType === 'touch';
     stage.editor.close();
     stage.focus();
@@ -85,6 +88,11 @@ export class Input {
     if (stage.touch) this.hold = window.setTimeout(() => this.longPress(p), LONG);
     stage.setCursor(stage.tool?.cursor ?? '');
     stage.mark('over', 'press');
+  }
+
+  /** Whether an event is the canvas's and not that of something laid over it. @param {Event} event */
+  mine(event) {
+    return event.target === this.element || event.target === this.stage.surface;
   }
 
   /** Keeps the pointer when it leaves the canvas. @param {number} id */
@@ -130,8 +138,12 @@ export class Input {
     const p = this.at(event);
     stage.pointer = p.at;
     stage.tool?.sense?.(p);
-    if (stage.tool) stage.frames.once('tool', () => stage.tool?.move(p));
-    else if (!down) stage.frames.once('hover', () => this.hover(p));
+    if (stage.tool) {
+      this.last = event;
+      this.edge.move(p.screen);
+      stage.frames.once('tool', () => stage.tool?.move(this.at(event)));
+    }
+    if (!stage.tool && !down) stage.frames.once('hover', () => this.hover(p));
   }
 
   /** @param {Press | null} p */
@@ -152,6 +164,8 @@ export class Input {
       return;
     }
     if (!down || event.pointerId !== down.id) return;
+    this.edge.stop();
+    this.last = null;
     const p = this.at(event);
     stage.pointer = p.at;
     this.flush();
@@ -187,6 +201,8 @@ export class Input {
   drop() {
     const { stage } = this;
     clearTimeout(this.hold);
+    this.edge.stop();
+    this.last = null;
     this.down = null;
     const { tool } = stage;
     stage.tool = null;
@@ -198,6 +214,7 @@ export class Input {
 
   /** @param {WheelEvent} event */
   wheel(event) {
+    if (!this.mine(event)) return; // a list or a text scrolls
     event.preventDefault();
     const { stage } = this;
     const p = this.at(event);

@@ -12,7 +12,9 @@ const FILTER_FROM = 8;
 /** @param {import('./field.js').Field} field */
 function draw(field) {
   drawBox(field);
-  drawLine(field, String(field.value ?? ''), 20);
+  const { values, remote } = field.widget.options;
+  const lost = !remote && !field.linked && Array.isArray(values) && values.length > 0 && !values.includes(field.value) && field.value !== undefined;
+  drawLine(field, String(field.value ?? ''), 20, lost ? field.look.theme.bad : undefined);
   drawChevron(field);
 }
 

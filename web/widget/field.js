@@ -41,8 +41,8 @@ export function drawBox({ look, box, linked }) {
   pen.globalAlpha = alpha;
 }
 
-/** Label and value on one line; the value may have at most 62 % of it. @param {Field} field @param {string} value @param {number} [right] room kept at the right end */
-export function drawLine({ look, widget, box, linked }, value, right = 8) {
+/** Label and value on one line; the value may have at most 62 % of it. @param {Field} field @param {string} value @param {number} [right] room kept at the right end @param {string} [colour] of the value */
+export function drawLine({ look, widget, box, linked }, value, right = 8, colour = look.theme.text) {
   const { theme } = look;
   const y = box.y + box.h / 2 + 0.5;
   const label = widget.label || widget.name;
@@ -50,7 +50,7 @@ export function drawLine({ look, widget, box, linked }, value, right = 8) {
   const shown = linked ? '' : value;
   const taken = shown ? Math.min(room * 0.62, look.width(shown, 'value')) : 0;
   look.text(label, box.x + 8, y, 'label', linked ? theme.faint : theme.dim, room - taken);
-  if (shown) look.text(shown, box.x + box.w - right, y, 'value', theme.text, Math.max(room * 0.62, room - look.width(label, 'label') - 8), 'right');
+  if (shown) look.text(shown, box.x + box.w - right, y, 'value', colour, Math.max(room * 0.62, room - look.width(label, 'label') - 8), 'right');
 }
 
 /** A small "open" mark. @param {Field} field */
