@@ -12,7 +12,6 @@ import comfy.utils
 import folder_paths
 import latent_preview
 import node_helpers
-import nodes
 import torch
 from comfy.cli_args import args
 from comfy.k_diffusion.sampling import get_ancestral_step, sample_euler, to_d
@@ -21,8 +20,10 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 from comfy_extras.nodes_custom_sampler import Noise_RandomNoise
 from comfy_extras.nodes_mask import GrowMask
-from nodes import MAX_RESOLUTION, CLIPTextEncode, KSampler, PreviewImage, VAEEncode, common_ksampler
 from server import PromptServer
+
+import nodes
+from nodes import MAX_RESOLUTION, CLIPTextEncode, KSampler, PreviewImage, VAEEncode, common_ksampler
 
 SEEN = {}
 comfy.samplers.SCHEDULER_HANDLERS["halving"] = comfy.samplers.SchedulerHandler(
@@ -83,7 +84,8 @@ class Draw:
         elif way == "custom":
             sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "normal", steps)
             sampler = comfy.samplers.KSAMPLER(sample_steps)
-            samples = comfy.sample.sample_custom(model, noise, 3.0, sampler, sigmas, positive, negative, latent["samples"], seed=7)
+            given = model, noise, 3.0, sampler, sigmas, positive, negative
+            samples = comfy.sample.sample_custom(*given, latent["samples"], seed=7)
         elif way == "guider":
             guider = Joined(model)
             guider.set_conds(positive, negative)
