@@ -9,6 +9,7 @@ import struct
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,13 +34,23 @@ G = TextConfig(width=128, layers=2, hidden=128, activation="gelu", projection=12
 
 def sd1(**more: Tensor) -> dict[str, Tensor]:
     """A tiny random SD 1 checkpoint in half precision."""
+    return _sd1() | more
+
+
+@cache
+def _sd1() -> dict[str, Tensor]:
     named = originals.with_prefix("model.diffusion_model.", originals.denoiser(SD1(originals.SD1_TINY)))
     named |= originals.with_prefix("first_stage_model.", originals.vae(originals.VAE_TINY))
     named |= originals.with_prefix("cond_stage_model.transformer.", originals.tower(L))
-    return originals.filled(named, dtype=torch.float16) | more
+    return originals.filled(named, dtype=torch.float16)
 
 
 def sdxl() -> dict[str, Tensor]:
+    return dict(_sdxl())
+
+
+@cache
+def _sdxl() -> dict[str, Tensor]:
     named = originals.with_prefix("model.diffusion_model.", originals.denoiser(SDXL(originals.SDXL_TINY)))
     named |= originals.with_prefix("first_stage_model.", originals.vae(originals.VAE_TINY))
     named |= originals.with_prefix("conditioner.embedders.0.transformer.", originals.tower(L))

@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 DRAW = """
 import sys
 import torch
 from pathlib import Path
+
+import pytest
 from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.sampling import ksampler
 from engine.diffusion.residency import Residency
@@ -46,6 +50,7 @@ def test_a_picture_needs_neither_transformers_nor_scipy_nor_the_compiler() -> No
     assert run(DRAW).strip() == "[]"
 
 
+@pytest.mark.slow
 def test_diffusers_is_whole_for_whoever_imports_it_later() -> None:
     assert run(WHOLE).strip().endswith("whole")
 
