@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from engine.diffusion.samplers import Sampler as Sampler
     from engine.diffusion.sampling import LatentNoise
     from engine.diffusion.timeline import Timeline as Timeline
+    from engine.diffusion.upscale import UpscaleModel as UpscaleModel
+    from engine.diffusion.upscalers import Upscaler
     from engine.diffusion.vae import Vae as Vae
 
     Noise = LatentNoise
     LatentOperation = Operation
+    UpscaleModel = Upscaler
 else:
     Tensor = object
     ControlNet = NewType("ControlNet", object)
@@ -36,11 +39,13 @@ else:
     Guider = NewType("Guider", object)
     Noise = NewType("Noise", object)
     LatentOperation = NewType("LatentOperation", object)
+    UpscaleModel = NewType("UpscaleModel", object)
     Timeline = NewType("Timeline", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
     ClipVision = NewType("ClipVision", object)
     ClipVisionOutput = NewType("ClipVisionOutput", object)
+    UpscaleModel = NewType("UpscaleModel", object)
     Vae = NewType("Vae", object)
 
 # Pixels. Image is float32 (B, H, W, C) in 0..1, Mask is (B, H, W) or (H, W), Sigmas is 1-D and ends in 0.
@@ -70,7 +75,6 @@ Conditioning = NewType("Conditioning", list[Any])
 
 # Networks and their parts.
 StyleModel = NewType("StyleModel", object)
-UpscaleModel = NewType("UpscaleModel", object)
 Gligen = NewType("Gligen", object)
 ModelPatch = NewType("ModelPatch", object)
 LoraModel = NewType("LoraModel", object)
