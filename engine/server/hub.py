@@ -101,12 +101,15 @@ class Hub:
         if messages and self.clients:
             self._post(lambda: self._tell(address, job, messages))
 
-    def preview(self, address: Address | None, job: str, data: bytes, mime: str, about: Mapping[str, Any]) -> None:
+    def preview(
+        self, address: Address | None, job: str, data: bytes, mime: str, about: Mapping[str, Any], *, everyone: bool = False
+    ) -> None:
+        """Send a picture to those who know previews; to ``everyone`` else in the old form."""
         if self.clients:
-            self._post(lambda: self._preview(address, job, data, mime, about))
+            self._post(lambda: self._preview(address, job, data, mime, about, everyone))
 
     def text(self, address: Address | None, job: str, node: str, words: str) -> None:
-        """Show words at a node."""
+        """Show words at a node, to clients that say what they know: others take any binary message for a picture."""
         if self.clients:
             frame = frames.text(node, words)
             self._post(lambda: self._text(address, job, node, frame))
@@ -151,16 +154,19 @@ class Hub:
             for client in clients:
                 client.put(frame, key)
 
-    def _preview(self, address: Address | None, job: str, data: bytes, mime: str, about: Mapping[str, Any]) -> None:
+    def _preview(
+        self, address: Address | None, job: str, data: bytes, mime: str, about: Mapping[str, Any], everyone: bool
+    ) -> None:
         for client in self._listeners(address, job):
             if client.features.get("supports_preview_metadata"):
                 client.put(frames.preview_with_metadata(data, mime, about), ("preview", job))
-            else:
+            elif everyone:
                 client.put(frames.preview(data, mime), ("preview", job))
 
     def _text(self, address: Address | None, job: str, node: str, frame: bytes) -> None:
         for client in self._listeners(address, job):
-            client.put(frame, ("text", job, node))
+            if client.features:
+                client.put(frame, ("text", job, node))
 
     def _log(self, frame: str) -> None:
         for client in self.clients.values():

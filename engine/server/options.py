@@ -3,11 +3,16 @@
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine.folders import PROJECT, Folders
 
 MEGABYTE = 1024 * 1024
+Previews = Literal["none", "asked", "all"]
+"""Who is sent pictures of the unfinished result: nobody, clients that say they know them, or all.
+
+Older clients take any binary message for a result; they never saw a preview, since ComfyUI makes none by default.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Options:
     max_history: int = 10_000
     history_days: float = 0.0
     temp_hours: float = 24.0
-    previews: bool = True
+    previews: Previews = "asked"
     quiet: bool = False
     argv: tuple[str, ...] = ()
     features: dict[str, Any] = field(default_factory=dict)

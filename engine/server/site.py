@@ -21,7 +21,7 @@ from engine.server.attempts import Attempts
 from engine.server.hub import Address, Hub
 from engine.server.listeners import Listeners
 from engine.server.log_book import LogBook
-from engine.server.options import Options
+from engine.server.options import Options, Previews
 from engine.server.runtime import Engine, Runtime
 from engine.server.tidy import drop_journals, drop_old_files
 
@@ -148,7 +148,7 @@ class Site:
         extra = job.extra
         execution = Execution(
             id=job.id, prompt=job.prompt, extra=extra.get("extra_pnginfo") or {}, folders=folders, emit=emit,
-            cancel=running.cancel, previews=wants_previews(extra, self.options.previews), journal=self.journal(job.id),
+            cancel=running.cancel, previews=previews_of(extra, self.options) != "none", journal=self.journal(job.id),
             client=job.client_id,
         )  # fmt: skip
         if engine.residency is not None:
@@ -163,7 +163,8 @@ class Site:
                 "node_id": event.node, "prompt_id": job.id, "display_node_id": event.display,
                 "parent_node_id": event.parent, "real_node_id": event.display,
             }  # fmt: skip
-            self.hub.preview(address, job.id, event.data, event.mime, about)
+            everyone = previews_of(job.extra, self.options) == "all"
+            self.hub.preview(address, job.id, event.data, event.mime, about, everyone=everyone)
         if isinstance(event, events.Progress) and event.note:
             self.hub.text(address, job.id, event.node, event.note)
         if event is not None and event.kind in ("finished", "failed", "cancelled"):
@@ -195,7 +196,9 @@ def address_of(job: Job) -> Address | None:
     return (job.owner, job.client_id) if job.client_id else None
 
 
-def wants_previews(extra: dict[str, Any], default: bool) -> bool:
+def previews_of(extra: dict[str, Any], options: Options) -> Previews:
     """A prompt may say by itself whether it wants previews (``preview_method``)."""
     method = extra.get("preview_method")
-    return default if method in (None, "default") else method != "none"
+    if method in (None, "default"):
+        return options.previews
+    return "none" if method == "none" else "all"

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 from engine.folders import PROJECT
-from engine.server.options import MEGABYTE, Options
+from engine.server.options import MEGABYTE, Options, Previews
 from engine.server.runtime import Engine
 from engine.settings import Settings, SettingsError
 
+PREVIEWS: dict[str, Previews] = {"none": "none", "auto": "asked"}
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -33,7 +34,7 @@ def options_of(settings: Settings) -> Options:
         max_history=settings.max_history,
         history_days=settings.history_days,
         temp_hours=settings.temp_hours,
-        previews=settings.preview_method != "none",
+        previews=PREVIEWS.get(settings.preview_method, "all"),
         quiet=settings.dont_print_server,
         argv=tuple(sys.argv),
     )

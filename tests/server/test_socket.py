@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from engine.server.frames import Binary
@@ -128,14 +129,24 @@ def kinds(messages: list[Any]) -> set[int]:
     return {struct.unpack(">I", message[:4])[0] for message in messages if isinstance(message, bytes)}
 
 
-def test_previews_in_the_old_and_the_new_form(server: Server) -> None:
+def test_clients_that_know_no_previews_get_none_unasked(server: Server) -> None:
+    old = server.socket("old")
+    frames = [m for m in old.until_end(server.queue(glimpse(2), client_id="old")) if isinstance(m, bytes)]
+    assert frames == []
+    wanted = {"extra_data": {"preview_method": "latent2rgb"}}
+    assert Binary.PREVIEW in kinds(old.until_end(server.queue(glimpse(3), client_id="old", **wanted)))
+
+
+def test_previews_in_the_old_and_the_new_form(make_server: Callable[..., Server]) -> None:
+    server = make_server(previews="all")
     old, new = server.socket("old"), server.socket("new")
     new.send({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
     frames = [m for m in old.until_end(server.queue(glimpse(2), client_id="old")) if isinstance(m, bytes)]
     plain = next(frame for frame in frames if frame[:4] == b"\0\0\0\1")
     assert plain[4:8] == b"\0\0\0\1"
     assert plain[8:10] == b"\xff\xd8"
-    text = next(frame for frame in frames if frame[:4] == b"\0\0\0\3")
+    frames = new.until_end(server.queue(glimpse(4), client_id="new"))
+    text = next(frame for frame in frames if isinstance(frame, bytes) and frame[:4] == b"\0\0\0\3")
     assert text[4:] == b"\0\0\0\1" + b"1" + b"looking"
     prompt_id = server.queue(glimpse(3), client_id="new")
     frames = [m for m in new.until_end(prompt_id) if isinstance(m, bytes) and m[:4] == b"\0\0\0\4"]
