@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from engine.diffusion.sampling import LatentNoise
     from engine.diffusion.timeline import Timeline as Timeline
     from engine.diffusion.upscale import UpscaleModel as UpscaleModel
-    from engine.diffusion.upscalers import Upscaler
     from engine.diffusion.vae import Vae as Vae
 
     Noise = LatentNoise
     LatentOperation = Operation
-    UpscaleModel = Upscaler
 else:
     Tensor = object
     ControlNet = NewType("ControlNet", object)
@@ -39,7 +37,6 @@ else:
     Guider = NewType("Guider", object)
     Noise = NewType("Noise", object)
     LatentOperation = NewType("LatentOperation", object)
-    UpscaleModel = NewType("UpscaleModel", object)
     Timeline = NewType("Timeline", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
