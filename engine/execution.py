@@ -15,6 +15,7 @@ from engine.calling import Calls, call, call_async, prepare
 from engine.expansion import expansion
 from engine.failure import NodeError, is_out_of_memory
 from engine.graph import Graph, Step, settle
+from engine.growth import Grow, Guard, caught
 from engine.keys import Key
 from engine.lanes import Lanes, Relief
 from engine.node import Lazy
@@ -55,6 +56,8 @@ class Execution:
         self.evaluated: dict[str, set[str]] = {}
         self.ui: dict[str, Mapping[str, Any]] = {}
         self.ran: list[str] = []
+        self.guards: list[Guard] = []
+        self.fallen: dict[str, NodeError] = {}
 
     async def run(self) -> Results:
         """From the first want to the last result."""
@@ -88,7 +91,7 @@ class Execution:
         with self.lock:
             if self.error is None and self.pull.left and self.pull.idle:
                 waiting = ", ".join(sorted(self.pull.waiting)[:10])
-                self.error = RuntimeError(f"these nodes wait for each other: {waiting}")
+                self.error = next(iter(self.fallen.values()), RuntimeError(f"these nodes wait for each other: {waiting}"))
             if self.error is not None or not self.pull.left:
                 if not any(self.drains.values()):
                     self.loop.call_soon_threadsafe(self.over.set)
@@ -122,7 +125,7 @@ class Execution:
 
     def begin(self, step: Step) -> None:
         """On the loop: an async step becomes a task beside the others."""
-        task = self.loop.create_task(self.work_async(step))
+        task = self.loop.create_task(self.work_async(step), name=step.id)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -167,6 +170,8 @@ class Execution:
                 self.proceed()
                 return
             prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+            for run in prepared.runs:
+                run.grow = Grow(self, step, run.call_index)
             began = self.started(step)
             await call_async(prepared)
             prepared.seconds = time.perf_counter() - began
@@ -234,7 +239,8 @@ class Execution:
         inputs = prepared.arguments[0] if prepared and prepared.arguments else step.params
         failure = NodeError(step, error, inputs, tried, self.ran)
         failure.__cause__ = error
-        self.stop(failure, step)
+        if not caught(self, step, failure):
+            self.stop(failure, step)
 
     def free(self) -> list[str]:
         """Make room after a node ran out of memory."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.graph import Step
 from engine.prints import Print
+from engine.spec import Known
 
 Key = bytes
 NBYTES = 20
@@ -55,6 +56,8 @@ def step_key(step: Step, sources: Mapping[str, Key], print: Print = NO_PRINT) ->
 
 
 def _written(value: Any, otherwise: str) -> Any:
+    if isinstance(value, Known):
+        return {"known": value.print}
     try:
         _encode(value)
         return value

@@ -27,6 +27,7 @@ from engine.spec import Link
 
 Lookup = Callable[[str], Result | None]
 LOOP = "loop"
+LAST = 1 << 40
 
 
 class Pull:
@@ -44,6 +45,7 @@ class Pull:
         self.held: dict[str, list[str]] = {}
         self.left: set[str] = set()
         self.arrivals: dict[str, list[Callable[[Result], None]]] = {}
+        self.added = 0
         self._lookup = lookup
         self._order = {id: (i, 0) for i, id in enumerate(self.steps)}
 
@@ -111,6 +113,23 @@ class Pull:
         self.aim(targets)
         self.put_back(id, sources)
 
+    def add(self, id: str, children: Mapping[str, Step], keys: Mapping[str, Key], sources: set[str]) -> None:
+        """New steps below the running ``id``, which asks for them itself; ``sources`` are kept until it has finished."""
+        order, last = self._order[id]
+        for child, step in children.items():
+            self.added += 1
+            self.steps[child] = step
+            self.keys[child] = keys[child]
+            self._order[child] = (order, last - LAST + self.added)
+        self._hold(id, sources)
+
+    def drop(self, id: str) -> None:
+        """A running step has failed, and the job goes on without it."""
+        self.running.discard(id)
+        self.left.discard(id)
+        for source in self.held.pop(id, ()):
+            self._release(source)
+
     def finish(self, id: str, result: Result) -> None:
         """``id`` has run: its consumers come nearer, and sources nobody else needs are let go."""
         self.running.discard(id)
@@ -132,6 +151,8 @@ class Pull:
                 self._ready(consumer)
         for then in self.arrivals.pop(id, ()):
             then(result)
+        if not self.uses.get(id, 0):
+            self.results.pop(id, None)
 
     def _wait(self, id: str, sources: Iterable[str]) -> list[str]:
         missing = [source for source in dict.fromkeys(sources) if source not in self.results]

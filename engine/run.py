@@ -16,6 +16,7 @@ from engine.folders import Folders
 if TYPE_CHECKING:
     from engine.diffusion.journal import FolderJournal
     from engine.diffusion.residency import Residency
+    from engine.growth import Grow
     from engine.outputs import Saved
 
 T = TypeVar("T")
@@ -73,7 +74,8 @@ class Job:
 
     ``residency`` gives the holder of loaded networks; a server passes the same one to all jobs, made at the first call.
     ``journal`` is a folder for what sampling has computed so far, so that a killed job goes on where it was.
-    ``client`` is the websocket client that submitted it. ``steps`` are the steps there are by now, those of expansions too: what foreign nodes that rewrite graphs look at.
+    ``client`` is the websocket client that submitted it. ``steps`` are the steps there are by now, those of expansions too:
+    what foreign nodes that rewrite graphs look at.
     """
 
     id: str = "local"
@@ -91,7 +93,7 @@ class Job:
 
 @dataclass(slots=True)
 class Run:
-    """One call of one node."""
+    """One call of one node. ``grow`` is there for async nodes inside a graph: see ``engine.growth``."""
 
     node: str = ""
     type: str = ""
@@ -100,6 +102,7 @@ class Run:
     job: Job = field(default_factory=Job)
     call_index: int = 0
     ui: dict[str, list[Any]] = field(default_factory=dict)
+    grow: Grow | None = None
     _saved: int = 0
     _progress_at: float = 0.0
     _preview_at: float = 0.0

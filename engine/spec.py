@@ -97,6 +97,14 @@ class Expand:
     results: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A live value whose content is known by its print: in a new node's input it makes the key that its content deserves."""
+
+    value: Any
+    print: str
+
+
 Outcome = tuple[Any, ...] | Expand | Blocked
 Call = Callable[[Mapping[str, Any], "Run"], Outcome | Awaitable[Outcome]]
 
