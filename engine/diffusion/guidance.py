@@ -6,8 +6,9 @@ Each conditioning has strength, area, mask and sigma range; what can share a net
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,9 +41,17 @@ class Guider:
     def open(self, stack: ExitStack) -> nn.Module:
         """The model's network, placed, with the model's edits on it until ``stack`` closes."""
         network = self.model.network()
-        for edit in self.model.edits:
-            stack.enter_context(edit(network))
+        stack.enter_context(self.edited(network))
         return network
+
+    @contextmanager
+    def edited(self, network: nn.Module) -> Iterator[None]:
+        """The model's edits on ``network``; one that wants to know the run's prompts has ``bound``."""
+        with ExitStack() as stack:
+            for edit in self.model.edits:
+                bound: Edit = edit.bound(self) if hasattr(edit, "bound") else edit
+                stack.enter_context(bound(network))
+            yield
 
     def start(self, network: nn.Module, x: Tensor, inpaint: Inpaint | None, journal: Journal | None) -> Denoise:
         """What the sampler is given, for latents like ``x``."""
@@ -123,7 +132,7 @@ class Guided:
         if self.inpaint is not None:
             x, mask = self._noised(x, sigma, self.inpaint)
         denoised = self.evaluate(x, sigma, names)
-        parts = Parts(x, sigma, denoised, rule.cfg, self.memory, lambda name, edit: self._again(x, sigma, name, edit))
+        parts = Parts(x, sigma, denoised, rule.cfg, self.memory, partial(self._again, x, sigma))
         for before in guidance.before:
             parts = before(parts)
         if guidance.rule is not None and isinstance(rule, Cfg) and "negative" in parts.denoised:
@@ -145,10 +154,15 @@ class Guided:
         kept = model.sampling.noise_scaling(sigma, inpaint.noise, inpaint.latent)
         return x * mask + kept * (1.0 - mask), mask
 
-    def _again(self, x: Tensor, sigma: Tensor, name: str, edit: Edit) -> Tensor:
-        with ExitStack() as stack:
-            stack.enter_context(edit(self.network))
-            return self.evaluate(x, sigma, (name,))[name]
+    def _again(self, x: Tensor, sigma: Tensor, name: str, edit: Edit, at: Tensor | None = None, aside: bool = False) -> Tensor:
+        with edit(self.network):
+            known, self.journal = self.journal, None if aside else self.journal
+            try:
+                result = self.evaluate(x if at is None else at, sigma, (name,))[name]
+            finally:
+                self.journal = known
+                self.evaluations -= aside
+            return result
 
     def evaluate(self, x: Tensor, sigma: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
         """The denoised latent of each named conditioning: the predictions of its entries, averaged by their weights."""

@@ -22,7 +22,8 @@ class Parts:
     """What one evaluation of the network gave: a denoised latent a conditioning.
 
     ``memory`` lives as long as one run: a rule keeps what it must remember under its own key.
-    ``again(name, edit)`` evaluates a conditioning once more with an ``Edit`` on the network.
+    ``again(name, edit, x, aside)`` evaluates a conditioning once more with an ``Edit`` on the network, at another x if not
+    None; ``aside`` leaves no trace of it in the run's journal.
     """
 
     x: Tensor
@@ -30,7 +31,7 @@ class Parts:
     denoised: Mapping[str, Tensor]
     cfg: float
     memory: dict[object, Any]
-    again: Callable[[str, Any], Tensor]
+    again: Callable[..., Tensor]
 
     @property
     def positive(self) -> Tensor:

@@ -79,9 +79,7 @@ class TimelineDenoise:
         guided.network = self._place(stage.segment.model, sigma)
         guided.guider = replace(guided.guider, rule=Cfg(stage.cfg(sigma, self.guider.sigmas)))
         guided.evaluations = self.evaluations
-        with ExitStack() as stack:
-            for edit in stage.segment.model.edits:
-                stack.enter_context(edit(guided.network))
+        with guided.guider.edited(guided.network):
             result = ask(guided, sigma * (1.0 - stage.segment.detail) if stage.segment.detail else sigma)
         self.evaluations = guided.evaluations
         return result
