@@ -34,7 +34,9 @@ def smoothed_energy_guidance(
     return model.with_after(perturbed(scale, blurred_queries(blur_sigma))) if scale else model
 
 
-@node("SelfAttentionGuidance", category="_for_testing", title="Self-Attention Guidance", experimental=True, search_aliases=("SAG",))
+@node(
+    "SelfAttentionGuidance", category="_for_testing", title="Self-Attention Guidance", experimental=True, search_aliases=("SAG",)
+)
 def self_attention_guidance(
     model: Model,
     scale: Annotated[float, Interval(ge=-2.0, le=5.0), Step(0.01)] = 0.5,
@@ -46,7 +48,9 @@ def self_attention_guidance(
     return guidance.self_attention_guidance(model, scale, blur_sigma)
 
 
-@node("NAGuidance", category="advanced/guidance", title="Normalized Attention Guidance", search_aliases=("NAG", "negative prompt"))
+@node(
+    "NAGuidance", category="advanced/guidance", title="Normalized Attention Guidance", search_aliases=("NAG", "negative prompt")
+)
 def normalized_attention_guidance(
     model: Model,
     nag_scale: Annotated[float, Interval(ge=0.0, le=50.0), Step(0.1)] = 5.0,
