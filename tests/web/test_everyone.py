@@ -49,6 +49,7 @@ def test_txt2img_is_built_run_and_read_with_the_keyboard_alone(editor):
     editor.page.evaluate("() => window.__test.app.prefs.set('panel.open', '')")
     editor.focus()
     editor.key("o")
+    editor.page.locator(".outline-list").wait_for()
     for words in ("load checkpoint", "empty latent", "clip text encode", "ksampler", "vae decode", "save image"):
         add_node(editor, words)
     choose = "() => { const list = document.querySelector('.outline-list'); return list && document.activeElement === list; }"

@@ -33,6 +33,7 @@ export class Jobs {
     /** @type {Map<string, string>} prompt id -> document id */ this.owners = new Map();
     /** @type {Set<string>} sent, and not yet seen in the queue or the history */ this.sent = new Set();
     this.read = false;
+    this.advancing = false;
     /** @type {ReturnType<typeof setTimeout>|undefined} */ this.timer = undefined;
     this.listen(app.socket);
   }
@@ -143,7 +144,9 @@ export class Jobs {
   advance(doc) {
     const e = new Edit(doc.flow, doc.flow.root, '');
     advance(e, (node, name, value) => setValue(e, node.id, name, value));
+    this.advancing = true;
     doc.changed(e.settle());
+    this.advancing = false;
   }
 
   refreshSoon() {

@@ -27,7 +27,7 @@ export async function mountShell(app) {
   listenToPrompts(app);
   effect(() => {
     const rev = app.active.value.rev.value;
-    if (rev) app.emit('edited');
+    if (rev && !app.jobs.advancing) app.emit('edited');
   });
 }
 

@@ -52,12 +52,23 @@ export function inField(target) {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
+/** What is being typed counts before a command runs; the field keeps the focus. @param {any} app @param {HTMLElement} field @param {() => void} run */
+function commit(app, field, run) {
+  field.blur();
+  run();
+  if (document.activeElement !== document.body) return;
+  if (field.isConnected) field.focus();
+  else app.canvas?.focus();
+}
+
 export class Commands {
   /** @param {any} app */
   constructor(app) {
     this.app = app;
     /** @type {Map<string, Command>} */ this.all = new Map();
     this.version = signal(0);
+    // A field sees its keys first, but for those that are the app's wherever one types.
+    document.addEventListener('keydown', (event) => inField(event.target) && (event.ctrlKey || event.metaKey || event.altKey) && this.keydown(event), true);
     document.addEventListener('keydown', (event) => this.keydown(event));
   }
 
@@ -117,7 +128,9 @@ export class Commands {
       if (command.where === 'app' ? over || (field && !modified) || (!onCanvas && !modified) : !(onCanvas || (inPanel && command.id.startsWith('panel.')))) continue;
       if (command.when && !command.when(this.app)) continue;
       event.preventDefault();
-      command.run(this.app, event);
+      event.stopPropagation();
+      if (field) commit(this.app, /** @type {HTMLElement} */ (event.target), () => command.run(this.app, event));
+      else command.run(this.app, event);
       return;
     }
   }

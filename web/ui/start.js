@@ -127,6 +127,8 @@ export class App extends Emitter {
       const doc = Doc.read(data, this.defs, { name: title, file });
       const n = Object.keys(doc.flow.root.extra.groupNodes ?? {}).length ? doc.edit(this.t('open.groups'), groupNodesToSubgraphs) : 0;
       if (n) this.ui.toast(this.t('open.grouped', { n }));
+      const missing = [...new Set(doc.flow.graphs().flatMap((graph) => [...graph.nodes.values()].filter((node) => !node.def).map((node) => node.type)))];
+      if (missing.length) this.ui.toast(this.t('open.unknown', { types: missing.slice(0, 4).join(', ') }), { kind: 'error', action: { label: this.t('errors.show'), run: () => this.prefs.set('panel.open', 'errors') } });
       return this.add(doc);
     }
     return this.openPrompt(data, title);
