@@ -34,7 +34,23 @@ def boxes(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[sl
             yield slice(top, bottom), slice(left, right), weights
 
 
-def tiled(function: Callable[[Tensor], Tensor], x: Tensor, tile: int, overlap: int, up: int = 1, down: int = 1) -> Tensor:
+OnTile = Callable[[int, int], None]
+"""(done, total) after each tile; may raise to cancel."""
+
+
+def silent(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def tiled(
+    function: Callable[[Tensor], Tensor],
+    x: Tensor,
+    tile: int,
+    overlap: int,
+    up: int = 1,
+    down: int = 1,
+    on_tile: OnTile = silent,
+) -> Tensor:
     """``function`` (which enlarges by ``up`` or shrinks by ``down``) of ``x`` (B, C, H, W), ``tile`` cells of it at a time.
 
     Where tiles overlap their results are averaged with weights that fall to the tile's edge. ``tile`` and ``overlap``
@@ -42,15 +58,16 @@ def tiled(function: Callable[[Tensor], Tensor], x: Tensor, tile: int, overlap: i
     """
     height, width = x.shape[-2] * up // down, x.shape[-1] * up // down
     total: Tensor | None = None
-    norm = torch.zeros(height, width, device=x.device)
-    scale = x.shape[-2] // down, x.shape[-1] // down
-    for rows, columns, weights in boxes(*scale, tile // down, overlap // down):
+    norm = torch.zeros(height, width)
+    places = list(boxes(x.shape[-2] // down, x.shape[-1] // down, tile // down, overlap // down))
+    for i, (rows, columns, weights) in enumerate(places):
         piece = function(x[..., rows.start * down : rows.stop * down, columns.start * down : columns.stop * down]).float()
-        weights = weights.repeat_interleave(up, 0).repeat_interleave(up, 1).to(x.device)
+        weights = weights.repeat_interleave(up, 0).repeat_interleave(up, 1)
         if total is None:
             total = piece.new_zeros(*piece.shape[:-2], height, width)
         place = slice(rows.start * up, rows.stop * up), slice(columns.start * up, columns.stop * up)
-        total[(..., *place)] += piece * weights
+        total[(..., *place)] += piece * weights.to(piece.device)
         norm[place] += weights
+        on_tile(i + 1, len(places))
     assert total is not None
-    return total / norm
+    return total / norm.to(total.device)
