@@ -25,6 +25,7 @@ CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 SECRET = ("auth_token_comfy_org", "api_key_comfy_org")
 SMALL_PROMPT = 200
 MAX_KEY = 200
+NODES_SHOWN, OUTPUTS_SHOWN = 1000, 100
 
 
 class PromptBody(Body):
@@ -180,9 +181,9 @@ def node_errors(problems: Sequence[Problem], dependents: Mapping[str, Sequence[s
     """Problems by node, with the outputs that each keeps from running."""
     found: dict[str, Any] = {}
     for problem in problems:
-        if problem.node is None:
+        if problem.node is None or (len(found) >= NODES_SHOWN and problem.node not in found):
             continue
-        outputs = list(dependents.get(problem.node, ()))
+        outputs = list(dependents.get(problem.node, ()))[:OUTPUTS_SHOWN]
         entry = found.setdefault(problem.node, {"errors": [], "dependent_outputs": outputs, "class_type": problem.type})
         told = {"type": problem.error, "message": problem.message, "details": problem.details, "extra_info": plain(problem.extra)}
         if problem.cure:

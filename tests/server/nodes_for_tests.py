@@ -74,5 +74,11 @@ def choice(name: Annotated[str, Folder("checkpoints")], *, run: Run) -> None:
     run.emit_ui(text=[name])
 
 
-FUNCTIONS: tuple[Any, ...] = (number, add, show, wait, fail, picture, glimpse, choice)
+@node("Odd", category="test", output=True)
+def odd(*, run: Run) -> None:
+    """Shows what JSON cannot say."""
+    run.emit_ui(odd=[float("nan"), {1: (float("inf"),)}, object(), b"bytes"])
+
+
+FUNCTIONS: tuple[Any, ...] = (number, add, show, wait, fail, picture, glimpse, choice, odd)
 SPECS: dict[str, NodeSpec] = {spec.type: spec for spec in map(spec_of, FUNCTIONS)}
