@@ -13,8 +13,8 @@ from engine.server.site import Site, site_of
 
 
 class HistoryQuery(BaseModel):
-    max_items: int | None = Field(default=None, ge=0)
-    offset: int | None = None
+    max_items: int | None = Field(default=None, ge=0, le=2**31)
+    offset: int | None = Field(default=None, ge=-1, le=2**31)
 
 
 class HistoryChange(Body):

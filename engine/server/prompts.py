@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from engine.folders import Folders
 from engine.jobs.job import Job, JobError, Submission, dump, now
@@ -33,12 +33,12 @@ class PromptBody(Body):
 
     prompt: Any = None
     workflow: dict[str, Any] | None = None
-    client_id: str | None = None
+    client_id: str | None = Field(default=None, max_length=200)
     prompt_id: str | None = None
     number: float | None = None
     front: bool = False
-    priority: int = 0
-    title: str = ""
+    priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
+    title: str = Field(default="", max_length=10_000)
     extra_data: dict[str, Any] | None = None
     partial_execution_targets: list[str] | None = None
     workflow_id: str | None = None

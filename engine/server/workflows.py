@@ -29,8 +29,8 @@ class RunBody(Body):
     """The workflow's inputs by name, and how to queue it."""
 
     inputs: dict[str, Any] | None = None
-    client_id: str | None = None
-    priority: int = 0
+    client_id: str | None = Field(default=None, max_length=200)
+    priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     front: bool = False
     title: str | None = Field(default=None, max_length=10_000)
 
