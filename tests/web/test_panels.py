@@ -282,3 +282,19 @@ def test_a_subgraph_kept_for_other_workflows_is_found_and_added(editor):
     editor.page.get_by_role("combobox").fill(name)
     editor.page.get_by_role("combobox").press("Enter")
     editor.until(f"() => {DOC}.graph.nodes.size === 1 && {DOC}.flow.subs.size === 1")
+
+
+def test_a_second_window_does_not_write_over_the_first(browser, base):
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    first, second = context.new_page(), context.new_page()
+    for page in (first, second):
+        page.goto(f"{base}/?test=1")
+        page.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
+    ids = [page.evaluate("() => window.__test.app.docs.value.map((doc) => doc.id)") for page in (first, second)]
+    assert not set(ids[0]) & set(ids[1])
+    first.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'graph=', set: {{ name: 'kept' }} }}))")
+    first.wait_for_timeout(1500)
+    first.reload()
+    first.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
+    assert first.evaluate("() => window.__test.app.docs.value.map((doc) => doc.id)") == ids[0]
+    context.close()

@@ -12,10 +12,24 @@ function draftOf(doc) {
   return { data: doc.toJson(), name: doc.name.peek(), file: doc.file.peek(), dirty: doc.dirty.peek(), trail: doc.trail.peek(), outputs: [...doc.run.outputs], time: Date.now() };
 }
 
+/** Whether this is the first window of the editor; it keeps being so until it closes. @returns {Promise<boolean>} */
+function claim() {
+  return new Promise((resolve) => {
+    if (!navigator.locks) return resolve(true);
+    const hold = (/** @type {Lock|null} */ lock) => {
+      resolve(lock !== null);
+      return lock === null ? undefined : new Promise(() => {});
+    };
+    navigator.locks.request('latent-loom.first', { ifAvailable: true }, hold).catch(() => resolve(true));
+  });
+}
+
 export class Drafts {
   /** @param {() => {docs: import('./doc.js').Doc[], active: import('./doc.js').Doc|null}} open */
   constructor(open) {
     this.open = open;
+    // A second window has a session of its own, or the two would write over each other's documents.
+    this.key = 'session';
     /** @type {Map<import('./doc.js').Doc, ReturnType<typeof setTimeout>>} */ this.timers = new Map();
     addEventListener('pagehide', () => this.flush());
     document.addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && this.flush());
@@ -43,13 +57,13 @@ export class Drafts {
     clearTimeout(this.timers.get(doc));
     this.timers.delete(doc);
     if (!this.open().docs.includes(doc)) return;
-    await set(`doc:${doc.id}`, draftOf(doc), store());
+    await set(`doc:${doc.id}`, draftOf(doc), store()).catch((error) => console.warn('The draft could not be kept.', error));
   }
 
   /** Which documents are open, in what order. */
   async session() {
     const { docs, active } = this.open();
-    await set('session', { open: docs.map((doc) => doc.id), active: active?.id ?? null }, store());
+    await set(this.key, { open: docs.map((doc) => doc.id), active: active?.id ?? null }, store()).catch(() => {});
   }
 
   flush() {
@@ -62,10 +76,11 @@ export class Drafts {
     await del(`doc:${id}`, store());
   }
 
-  /** What was open. @returns {Promise<{drafts: Draft[], active: string|null}>} */
-  static async read() {
+  /** What was open. @param {string} window an id that outlives a reload @returns {Promise<{drafts: Draft[], active: string|null}>} */
+  async read(window) {
     try {
-      const session = await get('session', store());
+      if (!(await claim())) this.key = `session:${window}`;
+      const session = await get(this.key, store());
       const drafts = await Promise.all((session?.open ?? []).map((/** @type {string} */ id) => get(`doc:${id}`, store())));
       return { drafts: drafts.filter(Boolean), active: session?.active ?? null };
     } catch {

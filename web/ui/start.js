@@ -54,14 +54,17 @@ export class App extends Emitter {
     addCommands(this);
     addEventListener('latent-loom:login', () => this.askLogin());
     applyTheme(this);
-    const [info, stored, opened] = await Promise.all([this.api.objectInfo().catch(() => ({})), this.api.json('/settings').catch(() => ({})), Drafts.read()]);
+    const [info, stored, opened] = await Promise.all([this.api.objectInfo().catch(() => ({})), this.api.json('/settings').catch(() => ({})), this.drafts.read(this.api.clientId)]);
     this.defs.load(info);
     this.prefs.merge(stored ?? {});
     await this.reopen(opened);
     this.ready.value = true;
     await mountShell(this);
     effect(() => {
-      document.title = `${this.active.value.dirty.value ? '• ' : ''}${this.active.value.name.value} — Latent Loom`;
+      const { run, dirty, name, file } = this.active.value;
+      const { done, total, value, max } = run.progress.value;
+      const part = run.prompt.value && total ? `${Math.round(((done + (max ? value / max : 0)) / total) * 100)} % ` : '';
+      document.title = `${part}${dirty.value && file.value ? '• ' : ''}${name.value} — Latent Loom`;
     });
     this.socket.connect();
     void this.files.refresh().catch(() => {});
