@@ -46,7 +46,7 @@ export function drawLine({ look, widget, box, linked }, value, right = 8, colour
   const { theme } = look;
   const y = box.y + box.h / 2 + 0.5;
   const label = widget.label || widget.name;
-  const room = box.w - 16 - right;
+  const room = box.w - 8 - right;
   const shown = linked ? '' : value;
   const taken = shown ? Math.min(room * 0.62, look.width(shown, 'value')) : 0;
   look.text(label, box.x + 8, y, 'label', linked ? theme.faint : theme.dim, room - taken);
