@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from engine.diffusion.winograd import conv3x3, kernel_transform
 
 WINOGRAD_PIXELS = 24 * 24
-"""From this size on the transformed kernels, four times as large, are worth their memory."""
+"""From this size on the transformed kernels, four times as large, are worth their memory ..."""
+
+WINOGRAD_NUMBERS = 8 << 20
+"""... unless there are more numbers than this in the kernels as they are."""
 
 
 def prepare(module: nn.Module) -> None:
@@ -24,6 +27,8 @@ def prepare(module: nn.Module) -> None:
             layer.__class__ = Pointwise if layer.kernel_size == (1, 1) else Winograd if plain and wide else Widened
         elif type(layer) is nn.Linear:
             layer.__class__ = WidenedLinear
+        elif getattr(layer, "time_emb_proj", layer) is None and isinstance(getattr(layer, "nonlinearity", None), nn.SiLU):
+            layer.nonlinearity = nn.SiLU(inplace=True)  # after a norm, whose result nobody else sees
     processors: Any = getattr(module, "attn_processors", {})
     for name in processors:
         module.get_submodule(name.removesuffix(".processor")).processor = TextOnce()  # type: ignore[assignment]
@@ -60,7 +65,8 @@ class Winograd(Widened):
     kernel: Tensor | None = None
 
     def forward(self, input: Tensor) -> Tensor:
-        if input.dtype != torch.float32 or input.shape[-1] * input.shape[-2] < WINOGRAD_PIXELS:
+        small = input.shape[-1] * input.shape[-2] < WINOGRAD_PIXELS
+        if small or input.dtype != torch.float32 or self.weight.numel() > WINOGRAD_NUMBERS:
             return super().forward(input)
         if self.kernel is None:
             object.__setattr__(self, "kernel", kernel_transform(self.weight))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
-NARROW_FROM = 512 << 20
+NARROW_FROM = 128 << 20
 """Bytes of a network from which its memory matters more than 2 % of its time."""
 
 
@@ -46,7 +48,7 @@ def precision(role: str, device: torch.device, nbytes: int = 0, dtype: torch.dty
     if device.type == "cpu":
         pictures = role in ("denoiser", "control", "vae")
         dtype = dtype or (torch.bfloat16 if pictures and cpu_prefers_bfloat16() else torch.float32)
-        narrow = dtype == torch.float32 and role in ("denoiser", "control") and nbytes > NARROW_FROM
+        narrow = dtype == torch.float32 and role != "vae" and nbytes > NARROW_FROM
         return Precision(dtype, channels_last=pictures, narrow=narrow)
     if device.type == "cuda":
         small = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -90,7 +92,14 @@ def steady_allocator() -> bool:
     return all(mallopt(name, value) == 1 for name, value in ((m_mmap_max, 0), (m_trim_threshold, 2**31 - 1), (m_arena_max, 1)))
 
 
-def return_memory() -> None:
-    """Give freed memory back to the system after all: for when a network has been let go of."""
+def return_memory(unused: Iterable[torch.Tensor]) -> None:
+    """Give freed memory back to the system after all, and the pages of mapped files behind ``unused``: they can be read again."""
+    pageout, page = 21, os.sysconf("SC_PAGE_SIZE")
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        library = ctypes.CDLL(None)
+        library.malloc_trim(0)
+        for tensor in unused:
+            start = -(-tensor.data_ptr() // page) * page
+            length = tensor.data_ptr() + tensor.nbytes - start
+            if length > 0:
+                library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), pageout)

@@ -46,6 +46,9 @@ class Loaded:
     patches: int
 
 
+_Key = tuple[Part, tuple[Patch, ...], Precision]
+
+
 @dataclass(eq=False)
 class _Resident:
     part: Part
@@ -55,7 +58,7 @@ class _Resident:
     weights: dict[str, Tensor] = field(repr=False)
 
     @property
-    def key(self) -> tuple[Part, tuple[Patch, ...], Precision]:
+    def key(self) -> _Key:
         return self.part, self.patches, self.precision
 
     def owned(self) -> dict[int, int]:
@@ -100,7 +103,7 @@ class Residency:
                     self._residents.remove(resident)
                     self._residents.append(resident)
                     return resident.module
-            self._evict(self._plan(*key).evicts)
+            self._evict([resident.key for resident in self._plan(*key).evicts])
             resident = self._make(*key)
             self._residents.append(resident)
             return resident.module
@@ -121,7 +124,7 @@ class Residency:
     def free(self, role: str | None = None) -> None:
         """Let go of everything, or of the networks of one role."""
         with self._lock:
-            self._evict([resident for resident in self._residents if role in (None, resident.part.role)])
+            self._evict([resident.key for resident in self._residents if role in (None, resident.part.role)])
 
     def resident(self) -> list[Loaded]:
         """What is here, used longest ago first."""
@@ -199,16 +202,15 @@ class Residency:
                         shared[target] = weight
         return shared
 
-    def _evict(self, residents: Sequence[_Resident]) -> None:
-        for resident in residents:
-            self._residents.remove(resident)
-        if residents and self.device.type == "cuda":
+    def _evict(self, keys: Sequence[_Key]) -> None:
+        """Let go of these; named by key, so that nobody's list keeps them alive while their memory is given back."""
+        self._residents = [resident for resident in self._residents if resident.key not in keys]
+        if keys and self.device.type == "cuda":
             torch.cuda.empty_cache()
-        elif residents:
-            parts = {resident.part for resident in residents} - {resident.part for resident in self._residents}
-            residents = ()
+        elif keys:
             gc.collect()
-            return_memory(weight for part in parts for weight in part.stored.values())
+            unused = {part for part, _, _ in keys} - {resident.part for resident in self._residents}
+            return_memory(weight for part in unused for weight in part.stored.values())
 
     @staticmethod
     def _bytes(residents: Sequence[_Resident]) -> dict[int, int]:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TILE = 4  # outputs of a tile, each way; it reads TILE + 2 inputs
-TILES_AT_ONCE = 512
-"""Tiles transformed together: enough rows for a fast matrix product, few enough to stay in the cache."""
+CACHE = 24 << 20
+"""Bytes of transformed tiles worked on together: few enough to stay in the last cache."""
 
 INPUT = (
     (4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
@@ -41,29 +41,29 @@ def conv3x3(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """
     pixels = x.movedim(1, -1)
     batch, height, width, channels = pixels.shape
-    rows, columns = -(-height // TILE), -(-width // TILE)
-    padded = F.pad(pixels, (0, 0, 1, TILE * columns - width + 1, 1, TILE * rows - height + 1)).contiguous()
-    out = torch.empty(batch, rows, TILE, columns, TILE, kernel.shape[2])
+    rows, columns, outputs = -(-height // TILE), -(-width // TILE), kernel.shape[2]
+    out = torch.empty(batch, rows, TILE, columns, TILE, outputs, device=x.device)
     into, back = (torch.kron(t, t) for t in (torch.tensor(INPUT).float(), torch.tensor(OUTPUT).float()))
-    images = batch if batch * rows * columns <= TILES_AT_ONCE else 1
-    some_rows = rows if images == batch else max(1, TILES_AT_ONCE // columns)
+    at_once = max(64, min(512, CACHE // (36 * 4 * max(channels, outputs))))
+    images, some_rows = (batch, rows) if batch * rows * columns <= at_once else (1, max(1, at_once // columns))
     for image in range(0, batch, images):
         for row in range(0, rows, some_rows):
-            tiles = _tiles(padded[image : image + images, TILE * row : TILE * (row + some_rows) + 2], columns)
-            count = tiles.shape[2] * tiles.shape[3]
-            places = torch.mm(into, tiles.reshape(36, -1)).view(36, count * columns, channels)
-            products = torch.bmm(places, kernel)
-            made = torch.mm(back, products.view(36, -1)).view(TILE, TILE, tiles.shape[2], tiles.shape[3], columns, -1)
+            tiles = _tiles(pixels[image : image + images], row, min(row + some_rows, rows), columns)
+            places = torch.mm(into, tiles.reshape(36, -1)).view(36, -1, channels)
+            products = torch.bmm(places, kernel).view(36, -1)
+            made = torch.mm(back, products).view(TILE, TILE, *tiles.shape[2:5], outputs).permute(2, 3, 0, 4, 1, 5)
             target = out[image : image + images, row : row + some_rows]
-            made = made.permute(2, 3, 0, 4, 1, 5)
-            target.copy_(made) if bias is None else torch.add(made, bias, out=target)
-    whole = out.view(batch, TILE * rows, TILE * columns, -1)[:, :height, :width]
-    return whole.movedim(-1, 1)
+            _ = target.copy_(made) if bias is None else torch.add(made, bias, out=target)
+    return out.view(batch, TILE * rows, TILE * columns, outputs)[:, :height, :width].movedim(-1, 1)
 
 
-def _tiles(padded: Tensor, columns: int) -> Tensor:
-    """(b, 4 r + 2, 4 c + 2, C) -> overlapping 6x6 tiles (6, 6, b, r, c, C), a view."""
+def _tiles(pixels: Tensor, first: int, end: int, columns: int) -> Tensor:
+    """Rows ``first`` to ``end`` of the overlapping 6x6 tiles of (b, H, W, C), zeros around it: (6, 6, b, r, c, C), a view."""
+    height, width = pixels.shape[1:3]
+    top, bottom = TILE * first - 1, TILE * end + 1
+    inside = pixels[:, max(top, 0) : min(bottom, height)]
+    padding = (0, 0, 1, TILE * columns - width + 1, max(-top, 0), max(bottom - height, 0))
+    padded = F.pad(inside, padding).contiguous()
     image, down, right, channel = padded.stride()
-    rows = (padded.shape[1] - 2) // TILE
-    shape = (TILE + 2, TILE + 2, padded.shape[0], rows, columns, padded.shape[3])
-    return padded.as_strided(shape, (down, right, image, TILE * down, TILE * right, channel), padded.storage_offset())
+    shape = (TILE + 2, TILE + 2, padded.shape[0], end - first, columns, padded.shape[3])
+    return padded.as_strided(shape, (down, right, image, TILE * down, TILE * right, channel))
