@@ -63,12 +63,14 @@ function inOrder(text, query) {
   return false;
 }
 
-/** A bonus for names that begin with, or are, what was typed. @param {string} text @param {string} query */
+/** A bonus for names that begin with, or are, what was typed; what follows \u0001 begins with another name. @param {string} text @param {string} query */
 function closeness(text, query) {
-  const name = text.split('\u0001')[0];
-  if (name === query) return 1000;
-  if (name.startsWith(query)) return 100 - name.length / 10;
-  return name.includes(query) ? 30 : 0;
+  const [name, rest = ''] = text.split('\u0001');
+  return Math.max(...[name.trim(), rest.trim().split(' ')[0]].map((one) => {
+    if (one === query) return 1000;
+    if (one.startsWith(query)) return 100 - one.length / 2;
+    return one.includes(query) ? 30 : 0;
+  }));
 }
 
 /** Splits filters off a query. @param {string} query */

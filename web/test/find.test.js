@@ -13,6 +13,11 @@ for (const [query, wanted] of [['ks adv', 'KSampler (Advanced)'], ['upscale late
   });
 }
 
+test('a type that begins with the query counts as much as a title that does', () => {
+  const hits = find(['LoraLoaderModelOnly\u0001 ', 'Load LoRA\u0001 LoraLoader loaders'], (text) => text, 'lora').map((hit) => hit.item);
+  assert.equal(hits[0], 'Load LoRA\u0001 LoraLoader loaders');
+});
+
 test('filters by what a node takes, gives and is', () => {
   const filters = readFilters('i:latent o:image dec');
   assert.equal(filters.text, 'dec');

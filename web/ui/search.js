@@ -44,6 +44,7 @@ function Open({ app, request }) {
   const input = useRef(/** @type {any} */ (null));
   const list = useRef(/** @type {any} */ (null));
   const before = useRef(document.activeElement);
+  const box = useRef(/** @type {any} */ (null));
   const defs = useMemo(() => offered(app, request), [request]);
   const used = app.prefs.get('palette.used');
   const recent = app.prefs.get('palette.recent');
@@ -56,7 +57,10 @@ function Open({ app, request }) {
     const fresh = recent.map((/** @type {string} */ type) => pool.find((def) => def.type === type)).filter(Boolean).map((/** @type {NodeDef} */ def) => ({ item: def, text: def.title, marks: [] }));
     return [...fresh, ...found.filter((hit) => !recent.includes(hit.item.type))].slice(0, 60);
   }, [query, defs]);
-  useLayoutEffect(() => input.current?.focus(), []);
+  useLayoutEffect(() => {
+    input.current?.focus();
+    if (request.screen) near(box.current, request.screen);
+  }, []);
   useEffect(() => list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' }), [at]);
   const close = () => {
     app.ui.paletteOpen.value = null;
@@ -78,8 +82,8 @@ function Open({ app, request }) {
   };
   const chosen = hits[Math.min(at, hits.length - 1)]?.item;
   const title = request.replace !== undefined ? t('palette.replace') : request.filter ? t(request.filter.side === 'in' ? 'palette.takes' : 'palette.gives', { type: request.filter.type }) : '';
-  return html`<div class="shade" onPointerDown=${(/** @type {any} */ event) => event.target === event.currentTarget && close()}>
-    <div class="palette" role="dialog" aria-label=${t('palette.label')} onKeyDown=${keydown}>
+  return html`<div class=${`shade ${request.screen ? 'clear' : ''}`} onPointerDown=${(/** @type {any} */ event) => event.target === event.currentTarget && close()}>
+    <div class="palette" ref=${box} role="dialog" aria-label=${t('palette.label')} onKeyDown=${keydown}>
       <div class="palette-head"><${Icon} name="search" />
         ${title ? html`<span class="palette-filter">${request.filter ? html`<${TypeDot} type=${request.filter.type} />` : null}${title}</span>` : null}
         <input ref=${input} type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-activedescendant=${chosen ? `hit-${at}` : undefined} aria-label=${t('palette.label')} placeholder=${t('palette.hint')} value=${query} spellcheck="false" autocomplete="off"
@@ -98,6 +102,18 @@ function Open({ app, request }) {
       <footer class="palette-foot"><span><kbd>↵</kbd> ${t('palette.add')}</span><span><kbd>⇧↵</kbd> ${t('palette.stay')}</span><span><b>i:</b>image <b>o:</b>latent <b>c:</b>loaders</span></footer>
     </div>
   </div>`;
+}
+
+/** Puts the palette beside the pointer, within the page. @param {HTMLElement} box @param {[number, number]} screen from the corner of the canvas */
+function near(box, [x, y]) {
+  if (innerWidth < 720) return;
+  const canvas = document.getElementById('canvas')?.getBoundingClientRect();
+  const { width } = box.getBoundingClientRect();
+  const height = Math.min(440, innerHeight - 24);
+  box.style.position = 'absolute';
+  box.style.height = `${height}px`;
+  box.style.left = `${Math.max(12, Math.min(innerWidth - width - 12, (canvas?.left ?? 0) + x + 12))}px`;
+  box.style.top = `${Math.max(12, Math.min(innerHeight - height - 12, (canvas?.top ?? 0) + y - 60))}px`;
 }
 
 /** Whether a definition has a port of exactly the wanted type. @param {NodeDef} def @param {any} request */
