@@ -92,7 +92,7 @@ class Settings:
     # Packs
     disable_all_custom_nodes: bool = option(False, "load no packs")
     whitelist_custom_nodes: tuple[str, ...] = option((), "load these packs although all are disabled", metavar="NAME", many=True)
-    trust_all_packs: bool = option(False, "run packs that nobody has trusted: for tests of packs, never for packs you have not read")
+    trust_all_packs: bool = option(False, "run packs that nobody has trusted: only for packs you have read")
 
     def folders(self) -> Folders:
         """Where files are found and written."""

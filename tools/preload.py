@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parent.parent / "web"
-STATIC = re.compile(r"""^\s*(?:import|export)\b[^;'"()]*?from\s*['"](\.[^'"]+)['"]|^\s*import\s*['"](\.[^'"]+)['"]""", re.MULTILINE)
+STATIC = re.compile(
+    r"""^\s*(?:import|export)\b[^;'"()]*?from\s*['"](\.[^'"]+)['"]|^\s*import\s*['"](\.[^'"]+)['"]""", re.MULTILINE
+)
 BLOCK = re.compile(r"( *<!-- modules -->\n)(.*?)( *<!-- /modules -->\n)", re.DOTALL)
 
 

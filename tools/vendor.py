@@ -40,28 +40,33 @@ BUNDLES = {
     "preact.js": """
         export { h, render, Fragment, createContext, createRef, options } from 'preact';
         export { useState, useEffect, useLayoutEffect, useMemo, useRef, useCallback, useContext, useId } from 'preact/hooks';
-        export { signal, computed, effect, batch, untracked, useSignal, useComputed, useSignalEffect, Signal } from '@preact/signals';
+        export { signal, computed, effect, batch, untracked, useSignal, useComputed, useSignalEffect, Signal }
+          from '@preact/signals';
         import { h } from 'preact';
         import htm from 'htm';
         export const html = htm.bind(h);
     """,
     "fuzzy.js": "export { default } from '@leeoniya/ufuzzy';",
-    "dagre.js": "import dagre from '@dagrejs/dagre'; export const Graph = dagre.graphlib.Graph; export const layout = dagre.layout;",
+    "dagre.js": "import dagre from '@dagrejs/dagre'; "
+    "export const Graph = dagre.graphlib.Graph; export const layout = dagre.layout;",
     "idb.js": "export * from 'idb-keyval';",
     "markdown.js": "export { marked } from 'marked'; export { default as DOMPurify } from 'dompurify';",
 }
 
 ICONS = """
-    play square x plus minus search settings layers list-tree image images box boxes package workflow folder folder-open file file-json
-    save download upload trash-2 copy clipboard scissors undo-2 redo-2 sun moon monitor menu ellipsis ellipsis-vertical chevron-down chevron-right
-    chevron-left chevron-up arrow-right arrow-left arrow-up arrow-down check circle-alert triangle-alert info circle-help pause skip-forward rotate-cw refresh-cw
-    zoom-in zoom-out maximize fullscreen map lock unlock pin pin-off eye eye-off volume-x ban link unlink cable git-branch group ungroup wand-sparkles palette
-    pencil eraser brush history clock cpu memory-stick gauge terminal keyboard command star star-off bookmark grid-3x3 layout-grid table columns-2 sliders-horizontal
-    align-start-vertical align-end-vertical align-start-horizontal align-end-horizontal align-center-vertical align-center-horizontal
-    align-horizontal-distribute-center align-vertical-distribute-center corner-up-left log-out user key share-2 dices repeat sticky-note type hash toggle-left
-    square-dashed square-mouse-pointer hand locate panel-left panel-right panel-bottom filter arrow-down-up list grip-vertical circle circle-dot circle-check circle-x loader
-    video music file-text app-window external-link split network route replace
-""".split()
+    play square x plus minus search settings layers list-tree image images box boxes package workflow folder folder-open
+    file file-json save download upload trash-2 copy clipboard scissors undo-2 redo-2 sun moon monitor menu ellipsis
+    ellipsis-vertical chevron-down chevron-right chevron-left chevron-up arrow-right arrow-left arrow-up arrow-down
+    check circle-alert triangle-alert info circle-help pause skip-forward rotate-cw refresh-cw zoom-in zoom-out maximize
+    fullscreen map lock unlock pin pin-off eye eye-off volume-x ban link unlink cable git-branch group ungroup
+    wand-sparkles palette pencil eraser brush history clock cpu memory-stick gauge terminal keyboard command star
+    star-off bookmark grid-3x3 layout-grid table columns-2 sliders-horizontal align-start-vertical align-end-vertical
+    align-start-horizontal align-end-horizontal align-center-vertical align-center-horizontal
+    align-horizontal-distribute-center align-vertical-distribute-center corner-up-left log-out user key share-2 dices
+    repeat sticky-note type hash toggle-left square-dashed square-mouse-pointer hand locate panel-left panel-right
+    panel-bottom filter arrow-down-up list grip-vertical circle circle-dot circle-check circle-x loader video music
+    file-text app-window external-link split network route replace
+""".split()  # noqa: SIM905
 
 
 def fetch(name: str, version: str, lock: dict) -> tuple[bytes, str]:
@@ -69,9 +74,13 @@ def fetch(name: str, version: str, lock: dict) -> tuple[bytes, str]:
     told = json.loads(subprocess.check_output(["npm", "view", f"{name}@{version}", "dist", "--json"], stderr=subprocess.DEVNULL))
     locked = lock.get("packages", {}).get(name, {})
     if locked.get("version") == version and locked["integrity"] != told["integrity"]:
-        raise SystemExit(f"{name} {version}: npm now says {told['integrity']}, LOCK.json says {locked['integrity']}. Somebody changed a published version; do not use it.")
+        raise SystemExit(
+            f"{name} {version}: npm now says {told['integrity']}, LOCK.json says {locked['integrity']}. "
+            "Somebody changed a published version; do not use it."
+        )
     with tempfile.TemporaryDirectory() as place:
-        subprocess.check_call(["npm", "pack", f"{name}@{version}", "--silent"], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pack = ["npm", "pack", f"{name}@{version}", "--silent"]
+        subprocess.check_call(pack, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         data = next(Path(place).glob("*.tgz")).read_bytes()
     algorithm, digest = told["integrity"].split("-", 1)
     if base64.b64encode(hashlib.new(algorithm, data).digest()).decode() != digest:
@@ -136,7 +145,8 @@ def write() -> None:
             unpack(data, folder)
             licences.append(licence(folder, name, version))
         (work / "package.json").write_text('{"private": true}')
-        subprocess.check_call(["npm", "install", "--silent", "--no-save", "--prefix", "tool", f"esbuild@{PACKAGES['esbuild']}"], cwd=work)
+        install = ["npm", "install", "--silent", "--no-save", "--prefix", "tool", f"esbuild@{PACKAGES['esbuild']}"]
+        subprocess.check_call(install, cwd=work)
         (work / "node_modules" / ".bin").mkdir(exist_ok=True)
         (work / "node_modules" / ".bin" / "esbuild").symlink_to(work / "tool" / "node_modules" / ".bin" / "esbuild")
         files = {name: bundle(work, name, entry) for name, entry in BUNDLES.items()}
