@@ -72,5 +72,5 @@ def _label(k: int, stage: Stage) -> str:
     parts = [f"{k + 1}: cfg {segment.cfg:g}" + (f" to {segment.last_cfg:g}" if segment.last_cfg is not None else "")]
     parts += [f"{len(segment.model.patches)} LoRA"] if segment.model.patches else []
     parts += [f"{len(segment.model.edits)} edits"] if segment.model.edits else []
-    parts += [segment.sampler.function.__name__] if segment.sampler is not None else []  # type: ignore[attr-defined]
+    parts += [getattr(segment.sampler.function, "__name__", "own sampler")] if segment.sampler is not None else []
     return "\n".join(parts)
