@@ -47,7 +47,7 @@ def half(z: Tensor, slot: int) -> Tensor:
 class Judge(nn.Module):
     """Five convolutions and a linear layer for each question."""
 
-    def __init__(self, width: int = 96) -> None:
+    def __init__(self, width: int = 48) -> None:
         super().__init__()
         widths = (4, width, width, 2 * width, 2 * width, 2 * width)
         layers: list[nn.Module] = []
