@@ -36,7 +36,11 @@ class Results:
 
 
 class Execution:
-    """Made and run on one loop. ``expanding`` are steps whose children are at work, ``evaluated`` the lazy inputs asked for."""
+    """Made and run on one loop. ``expanding`` are steps whose children are at work, ``evaluated`` the lazy inputs asked for.
+
+    ``guards`` are told of failures among their steps, ``fallen`` are steps that failed so; ``scopes`` says of a loop's copies
+    which iteration they are of.
+    """
 
     def __init__(
         self, graph: Graph, job: Job, keys: dict[str, Key], specs: Mapping[str, NodeSpec], cache: Cache, lanes: Lanes,
@@ -58,6 +62,7 @@ class Execution:
         self.ran: list[str] = []
         self.guards: list[Guard] = []
         self.fallen: dict[str, NodeError] = {}
+        self.scopes: dict[str, str] = {}
 
     async def run(self) -> Results:
         """From the first want to the last result."""
@@ -81,7 +86,8 @@ class Execution:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.error is not None:
             raise self.error
-        values = {target: self.pull.results[target].values for target in self.graph.targets}
+        there = self.pull.results
+        values = {target: there[target].values for target in self.graph.targets if target in there}
         return Results(values, self.ui, tuple(self.ran))
 
     # Who runs next
@@ -291,7 +297,8 @@ class Execution:
         with self.lock:
             self.pull.wants(link.node, arrive)
         self.proceed()
-        return (await arrived).values[link.output]
+        values = (await arrived).values
+        return values[link.output] if values else None
 
     # What is told
 

@@ -50,6 +50,12 @@ class Grow:
 
     async def __call__(self, expand: Expand) -> tuple[Any, ...]:
         """Add the new nodes; what ``expand.results`` are once they have run. Output nodes among them are waited for."""
+        results, outputs = self.add(expand)
+        found = await self.results([*(value for value in results if isinstance(value, Link)), *outputs])
+        return tuple(found[value] if isinstance(value, Link) else value for value in results)
+
+    def add(self, expand: Expand) -> tuple[tuple[Any, ...], list[Link]]:
+        """New nodes, of which none runs until it is asked for: the results as links, and the output nodes among them."""
         execution, pull = self.execution, self.execution.pull
         new = expansion(
             expand, self.step, self.call_index, specs=execution.specs, steps=pull.steps, keys=pull.keys,
@@ -58,9 +64,14 @@ class Grow:
         outer = {link.node for child in new.children.values() for link in child.links.values()} - new.children.keys()
         with execution.lock:
             pull.add(self.step.id, new.children, new.keys, outer)
-        links = [*(value for value in new.results if isinstance(value, Link)), *(Link(id) for id in new.outputs)]
-        found = await self.results(links)
-        return tuple(found[value] if isinstance(value, Link) else value for value in new.results)
+        return new.results, [Link(id) for id in new.outputs]
+
+    def live(self, value: Any, name: str) -> Any:
+        """A value for an input of a new node: a scalar as it is, others with a print of their content."""
+        if isinstance(value, SCALARS):
+            return value
+        made_by = self.execution.pull.keys[self.step.id].hex()
+        return Known(value, content(value) or f"{made_by}/{name}")
 
     async def results(self, links: Iterable[Link]) -> dict[Link, Any]:
         """The values of links, their sources run where they have not been."""
@@ -68,19 +79,23 @@ class Grow:
         values = await asyncio.gather(*[self.execution.evaluate(link) for link in wanted])
         return dict(zip(wanted, values, strict=True))
 
-    async def attempt(self, link: Link) -> Any:
-        """The value of a link; NodeError if a step that it needs fails, which then does not end the job."""
-        guard = Guard(ancestors(self.steps, [link.node]), asyncio.get_running_loop().create_future())
+    def before(self, links: Iterable[Link]) -> set[str]:
+        """The steps that links come from, and all that those depend on."""
+        return ancestors(self.steps, [link.node for link in links])
+
+    async def attempt(self, link: Link) -> tuple[Any, str | None]:
+        """The value of a link; or what failed, if a step that it needs did, which then does not end the job."""
+        guard = Guard(self.before([link]), asyncio.get_running_loop().create_future())
         fallen = next((self.execution.fallen[id] for id in guard.steps if id in self.execution.fallen), None)
         if fallen is not None:
-            raise fallen
+            return None, str(fallen)
         self.execution.guards.append(guard)
         value = asyncio.ensure_future(self.execution.evaluate(link))
         try:
             await asyncio.wait({value, guard.failed}, return_when=asyncio.FIRST_COMPLETED)
             if guard.failed.done():
-                raise guard.failed.result()
-            return value.result()
+                return None, str(guard.failed.result())
+            return value.result(), None
         finally:
             value.cancel()
             self.execution.guards.remove(guard)
@@ -88,10 +103,11 @@ class Grow:
     def between(self, start: str, ends: Sequence[Link]) -> Body:
         """The steps a loop repeats: all that lead from ``start`` to ``ends``, and the output nodes that hang off them."""
         after = descendants(self.steps, start)
-        wanted = ancestors(self.steps, [link.node for link in ends])
+        wanted = self.before(ends)
         beyond = descendants(self.steps, self.step.id)
+        scopes = self.execution.scopes
         for id in after - beyond - {self.step.id}:
-            if self.steps[id].spec.output_node:
+            if self.steps[id].spec.output_node and scopes.get(id) == scopes.get(self.step.id):
                 wanted |= ancestors(self.steps, [id])
         inside = after & wanted - {self.step.id}
         return Body(self, start, [step for id, step in self.steps.items() if id in inside])
@@ -114,16 +130,20 @@ class Body:
     start: str
     inside: list[Step]
 
-    async def once(self, iteration: int, given: Sequence[Any], ends: Sequence[Link]) -> tuple[Any, ...]:
-        """One iteration with ``given`` in place of what the start gives; the values at ``ends``."""
+    def copy(self, iteration: int, given: Sequence[Any], ends: Sequence[Link]) -> Expand:
+        """The steps of one iteration with ``given`` in place of what the start gives; ``results`` are the ``ends``."""
         prefix = f"{self.grow.step.id}.{self.grow.call_index}.{iteration}."
         names = {step.id: f"{prefix}{step.id}" for step in self.inside}
         nodes: dict[str, dict[str, Any]] = {}
 
         def moved(link: Link) -> Any:
-            if link.node == self.start:
-                return self.entrance(nodes, prefix, iteration, link.output, given[link.output])
-            return Link(names[link.node], link.output) if link.node in names else Link(link.node, link.output)
+            if link.node != self.start:
+                return Link(names.get(link.node, link.node), link.output)
+            value = self.grow.live(given[link.output], f"{iteration}/{link.output}")
+            if not isinstance(value, Known):
+                return value
+            nodes.setdefault(f"{prefix}item{link.output}", {"class_type": "LoopItem", "inputs": {"value": value}})
+            return Link(f"{prefix}item{link.output}")
 
         for step in self.inside:
             inputs = {**step.params, **{name: moved(link) for name, link in step.links.items()}}
@@ -131,18 +151,12 @@ class Body:
                 "class_type": step.spec.type, "inputs": inputs, "_meta": {"title": step.title},
                 "override_display_id": step.display,
             }  # fmt: skip
-        results = tuple(moved(link) for link in ends)
-        return await self.grow(Expand(nodes, results))
+        self.grow.execution.scopes |= dict.fromkeys(nodes, prefix)
+        return Expand(nodes, tuple(moved(link) for link in ends))
 
-    def entrance(self, nodes: dict[str, dict[str, Any]], prefix: str, iteration: int, output: int, value: Any) -> Any:
-        """A literal as it is; for any other value a node that gives it and whose key is its content."""
-        if isinstance(value, SCALARS):
-            return value
-        id = f"{prefix}item{output}"
-        made_by = self.grow.execution.pull.keys[self.grow.step.id].hex()
-        known = Known(value, content(value) or f"{made_by}/{iteration}/{output}")
-        nodes.setdefault(id, {"class_type": "LoopItem", "inputs": {"value": known}})
-        return Link(id, 0)
+    async def once(self, iteration: int, given: Sequence[Any], ends: Sequence[Link]) -> tuple[Any, ...]:
+        """One iteration; the values at ``ends``."""
+        return await self.grow(self.copy(iteration, given, ends))
 
 
 def caught(execution: Execution, step: Step, failure: NodeError) -> bool:

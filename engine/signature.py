@@ -18,6 +18,8 @@ from engine.spec import MISSING, Blocked, Expand, Folder, NodeSpec, Outcome, Out
 from engine.types import wire_name
 
 SCALARS = (int, float, str, bool)
+REST = "**"
+"""Stands for the inputs that ``**kwargs`` takes."""
 
 
 class DeclarationError(TypeError):
@@ -59,7 +61,7 @@ def spec_of(function: Callable[..., Any]) -> NodeSpec:
         else:
             ports[parameter.name] = port
         if "many" in reading.marks:
-            many.add(port.name)
+            many.add(REST if port is dynamic else port.name)
     is_async = inspect.iscoroutinefunction(function)
     if not is_async and any(port.lazy for port in ports.values()):
         raise DeclarationError(f"{where} has a Lazy input; only an `async def` can await it")
@@ -210,10 +212,14 @@ def _caller(
     is_async: bool,
 ) -> Callable[[Mapping[str, Any], Run], Any]:
     python_names = {wire: name for name, wire in names.items()}
+    parameters = inspect.signature(function).parameters
+    declared = {names.get(name, name) for name in parameters}
 
     def arguments(inputs: Mapping[str, Any], run: Run) -> dict[str, Any]:
         if many:
-            given = {k: v if k in many or isinstance(v, Lazy) else _only(k, v) for k, v in inputs.items()}
+            rest = REST in many
+            whole = {name for name in inputs if name in many or (rest and name not in declared)}
+            given = {k: v if k in whole or isinstance(v, Lazy) else _only(k, v) for k, v in inputs.items()}
         else:
             given = dict(inputs)
         for wire, name in python_names.items():
