@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, and_, delete, func, or_, select, update
 
-from engine.jobs.database import keep
+from engine.jobs.database import keep, syncer
 from engine.jobs.job import OPEN, Job, JobError, State, Submission, dump, now
 from engine.jobs.statements import COLUMNS, GET, GET_OWNED, INSERT_JOB, INSERT_LOG, ORDER
 from engine.jobs.tables import job_logs, jobs, marks
@@ -26,7 +26,7 @@ class JobStore:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.writer = Writer(engine)
+        self.writer = Writer(engine, syncer(engine))
         with self.reading() as connection:
             highest = connection.execute(select(func.max(func.abs(jobs.c.number)))).scalar()
         self._counter = int(highest or 0)

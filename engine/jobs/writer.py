@@ -1,4 +1,4 @@
-"""One thread that owns the writing connection and commits together whatever waits."""
+"""One thread that owns the writing connection and commits together whatever waits; one that sees it to the disk."""
 
 import queue
 import threading
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 _Entry = tuple[Work[Any], "Future[Any]", bool]
+_Done = tuple["Future[Any]", Any]
 
 BATCH = 256
 """How many changes share one commit at most."""
@@ -19,19 +20,25 @@ BATCH = 256
 class Writer:
     """Applies changes in the order in which they came; a future is done once its change is committed.
 
-    Many callers share one commit, so a hundred submissions cost one write to the disk and not a hundred. A batch with a
-    ``durable`` change in it reaches the disk before its futures are done; the others survive a killed process, and after
-    a power cut are at worst done again.
+    Many callers share one commit, so a hundred submissions cost one write to the disk and not a hundred. The future of a
+    ``durable`` change is done only when ``sync`` has brought it to the disk; meanwhile the next batch goes on. Other changes
+    survive a killed process, and after a power cut are at worst done again.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, sync: Callable[[], None] | None = None) -> None:
         self.engine = engine
+        self._sync = sync
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._unsynced: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
         self._after: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._loop, name="job-writer", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._write, name="job-writer", daemon=True),
+            threading.Thread(target=self._bring_to_disk, name="job-sync", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, work: Work[T], *, durable: bool = False) -> "Future[T]":
         future: Future[T] = Future()
@@ -50,27 +57,25 @@ class Writer:
         self._after.append(act)
 
     def close(self) -> None:
-        """Write what waits, then end the thread."""
+        """Write what waits, then end the threads."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             self._waiting.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _loop(self) -> None:
+    # the writing thread -----------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
         with self.engine.connect() as connection:
-            synced = True
-            while True:
-                batch, last = self._take()
-                durable = any(entry[2] for entry in batch)
-                if batch and durable != synced:
-                    set_durable(connection, durable)
-                    synced = durable
+            last = False
+            while not last:
+                batch, last = drain(self._waiting)
                 if batch:
                     self._commit(connection, batch)
-                if last:
-                    return
+        self._unsynced.put(None)
 
     def _commit(self, connection: Connection, batch: list[_Entry]) -> None:
         """Run a batch in one transaction; where one change fails, each runs in its own so that only that one fails."""
@@ -87,26 +92,40 @@ class Writer:
             return
         for act in self._after:
             act()
-        for (_, future, _), result in zip(batch, results, strict=True):
-            future.set_result(result)
+        for (_, future, durable), result in zip(batch, results, strict=True):
+            if durable and self._sync is not None:
+                self._unsynced.put((future, result))
+            else:
+                future.set_result(result)
 
-    def _take(self) -> tuple[list[_Entry], bool]:
-        """Everything that waits now (at least one entry), and whether it was the end."""
-        batch: list[_Entry] = []
-        entry = self._waiting.get()
-        while entry is not None:
-            batch.append(entry)
-            if len(batch) == BATCH:
-                return batch, False
+    # the syncing thread -----------------------------------------------------------------------------------------------
+
+    def _bring_to_disk(self) -> None:
+        last = False
+        while not last:
+            done, last = drain(self._unsynced)
+            if not done or self._sync is None:
+                continue
             try:
-                entry = self._waiting.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
+                self._sync()
+            except OSError as problem:
+                for future, _ in done:
+                    future.set_exception(problem)
+            else:
+                for future, result in done:
+                    future.set_result(result)
 
 
-def set_durable(connection: Connection, durable: bool) -> None:
-    if connection.dialect.name == "sqlite":
-        cursor = connection.connection.cursor()
-        cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        cursor.close()
+def drain(waiting: "queue.SimpleQueue[T | None]") -> tuple[list[T], bool]:
+    """Everything that waits now (at least one entry), and whether the end was among it."""
+    batch: list[T] = []
+    entry = waiting.get()
+    while entry is not None:
+        batch.append(entry)
+        if len(batch) == BATCH:
+            return batch, False
+        try:
+            entry = waiting.get_nowait()
+        except queue.Empty:
+            return batch, False
+    return batch, True
