@@ -34,7 +34,7 @@ def padded(returned: Any, outputs: Sequence[Output]) -> tuple[Any, ...]:
     """One value an output: what is missing is None, what is too much is left out."""
     if returned is None:
         values: tuple[Any, ...] = ()
-    elif isinstance(returned, tuple) or (isinstance(returned, list) and len(outputs) != 1):
+    elif isinstance(returned, tuple | list):
         values = tuple(returned)
     else:
         values = (returned,)

@@ -82,7 +82,7 @@ def shown(loom: Loom, nodes: dict[str, Any], **how: Any) -> Any:
 @pytest.mark.parametrize("items", [[], [4], [1, 2, 3], list(range(20, 60))])
 def test_a_loop_runs_once_an_item(loom: Loom, items: list[int]) -> None:
     assert shown(loom, over(items)) == [item + 1 for item in items]
-    assert RAN == items
+    assert items == RAN
 
 
 def test_an_edited_item_alone_runs_again(loom: Loom) -> None:
@@ -193,7 +193,7 @@ def test_while_its_condition_holds(loom: Loom, limit: int, expected: list[int]) 
         "show": n("PreviewAny", source=["joined", 0]),
     }
     assert shown(loom, nodes) == expected
-    assert RAN == list(range(limit))
+    assert list(range(limit)) == RAN
 
 
 def test_an_endless_while_is_an_error(loom: Loom) -> None:
@@ -322,7 +322,8 @@ def test_a_saved_workflow_is_a_node(loom: Loom, tmp_path: Path) -> None:
     folder = tmp_path / "user" / "default" / "workflows"
     folder.mkdir(parents=True)
     inner = {
-        "1": n("WorkflowInput", name="number"), "2": n("Add", a=["1", 0], b=5), "3": n("WorkflowOutput", name="sum", value=["2", 0]),
+        "1": n("WorkflowInput", name="number"), "2": n("Add", a=["1", 0], b=5),
+        "3": n("WorkflowOutput", name="sum", value=["2", 0]),
     }  # fmt: skip
     (folder / "plus five.json").write_text(json.dumps(inner))
     nodes = {

@@ -278,7 +278,7 @@ class Expanded:
         value = start
         for _ in range(times):
             value = graph.node("Contract Sum", a=value, b=1).out(0)
-        return {"expand": graph.finalize(), "result": (value,)}
+        return {"expand": graph.finalize(), "result": [value]}
 
 
 class LoopOpen:
