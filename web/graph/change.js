@@ -5,6 +5,7 @@
 
 import { nodeFromJson, nodeToJson, graphFromJson, graphToJson } from './json.js';
 import { EMPTY } from './model.js';
+import { plain } from './plain.js';
 
 /** @typedef {import('./model.js').Workflow} Workflow */
 /** @typedef {import('./model.js').Graph} Graph */
@@ -62,7 +63,7 @@ function nodeOf(graph, id) {
 /** @param {Workflow} flow @param {Change} c @returns {Change} */
 function addNode(flow, c) {
   const graph = graphOf(flow, c);
-  const node = nodeFromJson(structuredClone(c.node));
+  const node = nodeFromJson(plain(c.node));
   node.z = c.z ??= graph.nextZ;
   if (c.had) node.had = new Set(c.had);
   graph.nextZ = Math.max(graph.nextZ, node.z + 1);
@@ -239,7 +240,7 @@ function setGraph(flow, c) {
 
 /** @param {Workflow} flow @param {Change} c @returns {Change} */
 function addSub(flow, c) {
-  const graph = graphFromJson(structuredClone(c.data), flow, c.home ?? '');
+  const graph = graphFromJson(plain(c.data), flow, c.home ?? '');
   for (const node of graph.nodes.values()) flow.bind(node, graph);
   return { op: 'sub-', id: c.data.id };
 }

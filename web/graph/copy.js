@@ -60,7 +60,7 @@ export function copyItems(graph, items) {
  * @returns {{nodes: NodeId[], groups: number[], reroutes: number[]}}
  */
 export function pasteFragment(e, data, { at, offset = [0, 0], links = false } = {}) {
-  const from = workflowFromJson(data, e.flow.defs);
+  const from = workflowFromJson(data, e.flow.defs, false);
   const [dx, dy] = at ? shiftTo(from.root, at) : offset;
   for (const sub of from.subs.values()) if (!e.flow.subs.has(sub.id)) e.change({ op: 'sub+', data: flatDefinition(sub) });
   const made = cloneInto(e, from.root, dx, dy);

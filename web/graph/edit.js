@@ -7,6 +7,7 @@ import { addableSlots, syncPorts } from './ports.js';
 import { bypassSource, connect, disconnect } from './links.js';
 import { boxOf, freshSize } from './shape.js';
 import { ownValue, widgetNamed } from './model.js';
+import { plain } from './plain.js';
 
 export * from './links.js';
 export * from './arrange.js';
@@ -27,7 +28,7 @@ export function addNode(e, type, pos, more = {}) {
   if (!def) throw new Error(`There is no node type ${type} here. Install the pack it comes from.`);
   const id = e.graph.lastNode + 1;
   const { inputs, outputs, widgets } = addableSlots(def, e.flow);
-  const values = widgets.map((widget) => (widget.source ? null : structuredClone(widget.options.default)));
+  const values = widgets.map((widget) => (widget.source ? null : plain(widget.options.default)));
   const node = {
     id, type, pos: [...pos], size: [225, 60], flags: {}, order: e.graph.nodes.size, mode: 0, inputs, outputs,
     properties: def.virtual ? {} : { 'Node name for S&R': type }, ...(values.length ? { widgets_values: values } : {}), ...(more.title ? { title: more.title } : {}),

@@ -5,6 +5,7 @@
 
 import { connect, cutNode } from './edit.js';
 import { widgetsOf } from './defs.js';
+import { plain } from './plain.js';
 
 /** @typedef {import('./record.js').Edit} Edit */
 /** @typedef {import('./model.js').Node} Node */
@@ -51,7 +52,7 @@ function unique(ports) {
 function inside(e, group, values) {
   let taken = 0;
   return group.nodes.map((/** @type {any} */ node, /** @type {number} */ i) => {
-    const { index: _, ...copy } = structuredClone(node);
+    const { index: _, ...copy } = plain(node);
     const def = e.flow.defs.get(node.type);
     const n = def ? widgetsOf(def.inputs).length : (node.widgets_values?.length ?? 0);
     const own = Array.isArray(values) ? values.slice(taken, taken + n) : [];

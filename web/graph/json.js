@@ -4,6 +4,7 @@
  */
 
 import { EMPTY, Graph, Node, Workflow, rerouteChain } from './model.js';
+import { plain } from './plain.js';
 
 /** @typedef {import('./model.js').Slot} Slot */
 /** @typedef {import('./model.js').Link} Link */
@@ -44,11 +45,13 @@ export function nodeFromJson(data) {
   return node;
 }
 
-/** @param {Json} slot @param {'link'|'links'} key @returns {Slot} */
+/** @param {Json} slot becomes the slot @param {'link'|'links'} key @returns {Slot} */
 function readSlot(slot, key) {
   const empty = key in slot ? (key === 'link' || slot[key] === null ? null : []) : undefined;
   const links = key === 'link' ? (slot.link ?? null) : [...(slot.links ?? [])];
-  return /** @type {any} */ ({ ...slot, [key]: links, [EMPTY]: empty });
+  slot[key] = links;
+  /** @type {any} */ (slot)[EMPTY] = empty;
+  return /** @type {any} */ (slot);
 }
 
 /** @param {any} slot @param {'link'|'links'} key @returns {Json} */
@@ -80,10 +83,10 @@ export function nodeToJson(node) {
   if (node.title !== undefined) out.title = node.title;
   if (node.color !== undefined) out.color = node.color;
   if (node.bgcolor !== undefined) out.bgcolor = node.bgcolor;
-  put('properties', structuredClone(node.properties), Object.keys(node.properties).length > 0);
-  if (node.values !== undefined) out.widgets_values = structuredClone(node.values);
-  if (node.named !== undefined) out.widgets_values_named = structuredClone(node.named);
-  return { ...out, ...structuredClone(node.rest) };
+  put('properties', plain(node.properties), Object.keys(node.properties).length > 0);
+  if (node.values !== undefined) out.widgets_values = plain(node.values);
+  if (node.named !== undefined) out.widgets_values_named = plain(node.named);
+  return { ...out, ...plain(node.rest) };
 }
 
 const LINK_KEYS = ['id', 'origin_id', 'origin_slot', 'target_id', 'target_slot', 'type', 'parentId'];
@@ -194,10 +197,10 @@ function settleSlots(graph) {
 const FLOW_KEYS = ['last_node_id', 'last_link_id', 'nodes', 'links', 'groups', 'extra', 'version', 'definitions', 'state', 'reroutes'];
 const EXTRA_KEYS = ['reroutes', 'linkExtensions'];
 
-/** @param {any} data the parsed file @param {import('./defs.js').Defs} defs @returns {Workflow} */
-export function workflowFromJson(data, defs) {
+/** @param {any} data the parsed file @param {import('./defs.js').Defs} defs @param {boolean} [bind] false: nobody will look at the nodes' widgets @returns {Workflow} */
+export function workflowFromJson(data, defs, bind = true) {
   if (!data || typeof data !== 'object' || !Array.isArray(data.nodes)) throw new Error('This is not a workflow: it has no list of nodes.');
-  const copy = structuredClone(data);
+  const copy = plain(data);
   const flow = new Workflow(defs);
   const root = flow.root;
   readDefinitions(flow, copy.definitions, '');
@@ -209,7 +212,7 @@ export function workflowFromJson(data, defs) {
   root.lastReroute = Math.max(root.lastReroute, copy.state?.lastRerouteId ?? 0);
   root.extra = others(copy.extra ?? {}, EXTRA_KEYS);
   root.rest = copy.definitions ? others(copy.definitions, ['subgraphs']) : {};
-  flow.rebind();
+  if (bind) flow.rebind();
   return flow;
 }
 
@@ -274,7 +277,7 @@ function groupsToJson(graph) {
 
 /** A subgraph definition, with the definitions written inside it. @param {Graph} graph @returns {Json} */
 export function graphToJson(graph) {
-  const { io = [{ id: -10 }, { id: -20 }], ...rest } = structuredClone(graph.rest);
+  const { io = [{ id: -10 }, { id: -20 }], ...rest } = plain(graph.rest);
   const state = { lastGroupId: graph.lastGroup, lastNodeId: graph.lastNode, lastLinkId: graph.lastLink, lastRerouteId: graph.lastReroute };
   /** @type {Json} */ const out = { id: graph.id, version: 1, ...rest, state, name: graph.name };
   out.inputNode = { ...io[0], bounding: [...graph.inputBox] };
@@ -285,7 +288,7 @@ export function graphToJson(graph) {
   out.links = sorted(graph.links).map(linkToObject);
   if (graph.reroutes.size || graph.had.has('reroutes')) out.reroutes = reroutesToJson(graph);
   if (graph.groups.size || graph.had.has('groups')) out.groups = groupsToJson(graph);
-  if (Object.keys(graph.extra).length || graph.had.has('extra')) out.extra = structuredClone(graph.extra);
+  if (Object.keys(graph.extra).length || graph.had.has('extra')) out.extra = plain(graph.extra);
   const inner = [...graph.flow.subs.values()].filter((sub) => sub.home === graph.id);
   if (inner.length || graph.had.has('definitions')) out.definitions = { subgraphs: inner.map(graphToJson) };
   return out;
@@ -295,18 +298,18 @@ export function graphToJson(graph) {
 export function workflowToJson(flow) {
   const root = flow.root;
   const links = sorted(root.links);
-  /** @type {Json} */ const out = { ...structuredClone(flow.rest), last_node_id: root.lastNode, last_link_id: root.lastLink };
+  /** @type {Json} */ const out = { ...plain(flow.rest), last_node_id: root.lastNode, last_link_id: root.lastLink };
   out.nodes = sorted(root.nodes).map(nodeToJson);
   out.links = links.map(linkToArray);
   if (root.groups.size || flow.had.has('groups') || !flow.had.size) out.groups = groupsToJson(root);
-  const extra = structuredClone(root.extra);
+  const extra = plain(root.extra);
   if (root.reroutes.size) {
     extra.reroutes = reroutesToJson(root);
     extra.linkExtensions = links.filter((link) => link.parent !== undefined).map((link) => ({ id: link.id, parentId: link.parent }));
   }
   if (Object.keys(extra).length || flow.had.has('extra') || !flow.had.size) out.extra = extra;
   const subs = [...flow.subs.values()].filter((sub) => sub.home === '');
-  if (subs.length || flow.had.has('definitions')) out.definitions = { ...structuredClone(root.rest), subgraphs: subs.map(graphToJson) };
+  if (subs.length || flow.had.has('definitions')) out.definitions = { ...plain(root.rest), subgraphs: subs.map(graphToJson) };
   out.version = 0.4;
   return out;
 }

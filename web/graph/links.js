@@ -22,9 +22,10 @@ export function connect(e, from, to, more = {}) {
   /** @type {Input} */ const target = to.node === OUTPUTS && (to.slot ?? 0) >= e.graph.outputs.length ? addPort(e, 'out', origin) : to;
   const slot = target.widget !== undefined ? widgetSocket(e, target.node, target.widget) : (target.slot ?? -1);
   if (slot < 0) return null;
-  const same = [...e.graph.links.values()].find((link) => link.to === target.node && link.toSlot === slot && link.from === origin.node && link.fromSlot === origin.slot);
+  const there = endsAt(e.graph, target.node, slot);
+  const same = there.find((link) => link.from === origin.node && link.fromSlot === origin.slot);
   if (same) return same;
-  clearTarget(e, target.node, slot);
+  for (const link of there) disconnect(e, link.id);
   const type = linkType(e.graph, origin, { node: target.node, slot });
   const id = e.graph.lastLink + 1;
   const to_ = target.node === OUTPUTS ? OUTPUTS : /** @type {Node} */ (e.graph.node(target.node)).id;
@@ -34,13 +35,16 @@ export function connect(e, from, to, more = {}) {
   return e.graph.links.get(id) ?? null;
 }
 
-/** @param {Edit} e @param {NodeId} id @param {number} slot */
-function clearTarget(e, id, slot) {
-  if (id === OUTPUTS) for (const link of [...e.graph.outputs[slot].linkIds]) disconnect(e, link);
-  else {
-    const old = e.graph.node(id)?.inputs[slot]?.link;
-    if (old !== null && old !== undefined) disconnect(e, old);
-  }
+/** The links that end at an input. @param {import('./model.js').Graph} graph @param {NodeId} id @param {number} slot @returns {Link[]} */
+function endsAt(graph, id, slot) {
+  const ids = id === OUTPUTS ? (graph.outputs[slot]?.linkIds ?? []) : [graph.node(id)?.inputs[slot]?.link];
+  return ids.flatMap((link) => graph.link(link) ?? []);
+}
+
+/** The links that begin at an output. @param {import('./model.js').Graph} graph @param {NodeId} id @param {number} slot @returns {Link[]} */
+function startsAt(graph, id, slot) {
+  const ids = id === INPUTS ? graph.inputs[slot]?.linkIds : graph.node(id)?.outputs[slot]?.links;
+  return (ids ?? []).flatMap((link) => graph.link(link) ?? []);
 }
 
 /** @param {import('./model.js').Graph} graph @param {Output} from @param {Input} to */
@@ -119,13 +123,12 @@ function pruneReroutes(e, id) {
 
 /** @param {Edit} e @param {{node: NodeId, side: 'in'|'out', slot: number}} socket */
 export function disconnectSlot(e, { node, side, slot }) {
-  const ends = [...e.graph.links.values()].filter((link) => (side === 'in' ? link.to === node && link.toSlot === slot : link.from === node && link.fromSlot === slot));
-  for (const link of ends) disconnect(e, link.id);
+  for (const link of side === 'in' ? endsAt(e.graph, node, slot) : startsAt(e.graph, node, slot)) disconnect(e, link.id);
 }
 
 /** @param {Edit} e @param {Output} from @param {Output} to @returns {number} how many moved */
 export function moveOutputLinks(e, from, to) {
-  const links = [...e.graph.links.values()].filter((link) => link.from === from.node && link.fromSlot === from.slot);
+  const links = startsAt(e.graph, from.node, from.slot);
   let moved = 0;
   for (const link of links) {
     const end = { node: link.to, slot: link.toSlot };

@@ -88,16 +88,19 @@ export function applyAll(flow, changes) {
  */
 export function settle(flow, changes) {
   const subs = new Set();
+  const cut = new Set();
   let definitions = false;
   for (const change of changes) {
     if (change.op === 'sub+' || change.op === 'sub-') definitions = true;
     else if (change.g) subs.add(change.g);
     const graph = change.g === undefined ? undefined : change.g === '' ? flow.root : flow.subs.get(change.g);
     if (!graph) continue;
-    const ids = change.op.startsWith('link') ? [change.link?.from, change.link?.to] : change.op === 'value' ? [change.id] : [];
-    for (const id of ids) rebindIfDynamic(flow, graph, id);
-    if (change.op === 'link-') for (const node of graph.nodes.values()) if (node.type === 'PrimitiveNode') flow.bind(node, graph);
+    if (change.op === 'link-') cut.add(graph);
+    else if (change.op === 'value') rebindIfDynamic(flow, graph, change.id);
+    else if (change.op === 'link+') rebindIfDynamic(flow, graph, change.link.from), rebindIfDynamic(flow, graph, change.link.to);
   }
+  // A link that is gone does not say whose it was, and few nodes care.
+  for (const graph of cut) for (const node of graph.list) if (node.def?.dynamic) flow.bind(node, graph);
   if (definitions) flow.rebind();
   else if (subs.size) for (const id of flow.innerFirst()) if (touches(flow, id, subs)) flow.rebindInstances(id);
 }
