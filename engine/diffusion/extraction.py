@@ -28,7 +28,7 @@ def extract(
     bias: bool = True,
     report: Report = silent,
 ) -> dict[str, Tensor]:
-    """The LoRA (float16, kohya's names) of all that the patches of ``difference`` and ``text`` make: their weights are the change.
+    """The LoRA (float16, kohya's names) of all the patches of ``difference`` and ``text`` make: their weights are the change.
 
     Matrices and kernels become the best product of ``rank``, or are kept whole if ``full``; biases and norms are kept whole if
     ``bias``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +24,21 @@ INNER = ("state_dict", "model_state_dict", "params_ema", "params", "model", "mod
 """Where training scripts put the weights inside a checkpoint."""
 
 
-READING = (RuntimeError, ValueError, EOFError, OSError, LookupError, TypeError, AttributeError, pickle.UnpicklingError)
+READING = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 """What reading a damaged pickle raises."""
 
 
@@ -77,10 +92,13 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
 
 
 def _unpickler() -> ModuleType:
-    """A stand-in for the ``pickle`` module that ``torch.load`` reads through."""
+    """A stand-in for the ``pickle`` module that ``torch.load`` reads through.
+
+    It is the unpickler written in Python: the one in C can be told to allocate a memo of any size.
+    """
     allowed = _torch_globals()
 
-    class Unpickler(pickle.Unpickler):
+    class Unpickler(pickle._Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             if (module, name) in allowed:
                 return allowed[module, name]
@@ -98,13 +116,12 @@ def _unpickler() -> ModuleType:
 
 def read_pickle(path: Path) -> TensorFile:
     """The tensors of a torch checkpoint, mapped where its format allows."""
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        _check_archive(path)
-    else:
-        _check_not_zip(path)
     try:
+        zipped = zipfile.is_zipfile(path)
+        (_check_archive if zipped else _check_not_zip)(path)
         content = _load(path, mapped=zipped and path.suffix != ".safetensors")
+    except CheckpointError:
+        raise
     except Refused as error:
         raise CheckpointError(
             path, f"its pickle asks for {error}: code, not weights. It was not run; do not use this file"

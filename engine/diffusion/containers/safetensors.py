@@ -64,7 +64,7 @@ def read_header(path: Path, size: int) -> tuple[dict[str, Any], int]:
 def read_safetensors(path: Path, size: int) -> TensorFile:
     """Map the file; every tensor is a view of the mapping."""
     header, start = read_header(path, size)
-    metadata = header.pop("__metadata__", None) or {}
+    metadata = header.pop("__metadata__", None)
     entries = {name: _entry(path, name, entry) for name, entry in header.items()}
     end = start + max((last for _, _, _, last in entries.values()), default=0)
     if end > size:
@@ -73,7 +73,8 @@ def read_safetensors(path: Path, size: int) -> TensorFile:
     tensors = {
         name: _view(octets[start + first : start + last], dtype, shape) for name, (dtype, shape, first, last) in entries.items()
     }
-    texts = {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in dict(metadata).items()}
+    facts = metadata if isinstance(metadata, dict) else {}
+    texts = {str(key): value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
     return TensorFile(path, tensors, texts)
 
 
@@ -84,7 +85,7 @@ def _entry(path: Path, name: str, entry: Any) -> tuple[torch.dtype, tuple[int, .
         whole = all(isinstance(number, int) and number >= 0 for number in (*shape, first, last))
     except (TypeError, KeyError, ValueError) as error:
         raise CheckpointError(path, f"its header has no dtype, shape and offsets for tensor {name!r}") from error
-    if kind not in DTYPES:
+    if not isinstance(kind, str) or kind not in DTYPES:
         raise CheckpointError(path, f"tensor {name!r} is of type {kind!r}, which cannot be read")
     dtype = DTYPES[kind]
     if not whole or last - first != math.prod(shape) * dtype.itemsize:
