@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.diffusion.clip_vision import ClipVision as ClipVision
     from engine.diffusion.clip_vision import ClipVisionOutput as ClipVisionOutput
     from engine.diffusion.control import ControlNet as ControlNet
+    from engine.diffusion.diversity_run import Diversity as Diversity
     from engine.diffusion.guidance import Guider as Guider
     from engine.diffusion.model import Model as Model
     from engine.diffusion.pixels.operations import Operation
@@ -38,6 +39,7 @@ else:
     Noise = NewType("Noise", object)
     LatentOperation = NewType("LatentOperation", object)
     Timeline = NewType("Timeline", object)
+    Diversity = NewType("Diversity", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
     ClipVision = NewType("ClipVision", object)
