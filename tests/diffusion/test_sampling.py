@@ -64,7 +64,7 @@ def test_a_seed_gives_the_same_bits_twice(name: str) -> None:
 
 def test_every_sampler_draws_something_finite() -> None:
     for name in SAMPLERS:
-        assert run(sampler_name=name, steps=3).isfinite().all(), name
+        assert run(empty(size=8), sampler_name=name, steps=2, cfg=1.0).isfinite().all(), name
 
 
 def test_at_cfg_1_the_negative_is_not_evaluated() -> None:
@@ -124,7 +124,7 @@ def test_batch_index_picks_pictures_of_a_larger_batch() -> None:
     assert torch.equal(three[2:], alone)
     whole = run({**empty(3), "batch_index": [0, 1, 2]})
     single = run({**empty(1), "batch_index": [2]})
-    assert torch.allclose(whole[2:], single, atol=1e-4)
+    assert torch.allclose(whole[2:], single, atol=2e-5 * float(whole.abs().max()))
 
 
 @pytest.mark.parametrize("name", ["euler", "ddim", "dpmpp_2m_sde"])
