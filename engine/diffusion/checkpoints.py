@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from engine.diffusion.containers import CheckpointError, TensorFile, read_tensor
 from engine.diffusion.families import FAMILIES, in_known_names
 from engine.diffusion.families.family import Family
 from engine.diffusion.parts import Part, Place, PlaceOnCpu
+from engine.diffusion.quantization import plain
 from engine.diffusion.text import stacks, towers
 from engine.diffusion.text.embeddings import FindEmbedding
 from engine.diffusion.vae import Vae
@@ -138,8 +139,9 @@ def _text_prefixes() -> Iterable[str]:
 
 
 def read(path: Path) -> TensorFile:
-    """The file, with what a configuration of the same name beside it says of its prediction added to its metadata."""
+    """The file, scaled weights multiplied out, with what a configuration beside it says of its prediction in its metadata."""
     file = read_tensors(path)
+    file = replace(file, tensors=plain(path, file.tensors))
     for beside in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
         if beside.is_file() and beside.stat().st_size < 1 << 20 and VELOCITY.search(beside.read_text(errors="replace")):
             file.metadata.setdefault("modelspec.prediction_type", "v")

@@ -340,3 +340,29 @@ def test_weights_of_eight_bits_load_as_they_are_and_compute_in_more(tmp_path: Pa
     assert {weight.dtype for weight in loaded.denoiser.weights().values()} == {torch.float8_e4m3fn}
     network = PlaceOnCpu()(loaded.denoiser)
     assert next(network.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("ending", ["scale_weight", "weight_scale"])
+def test_scaled_weights_of_eight_bits_are_multiplied_out(tmp_path: Path, ending: str) -> None:
+    tensors = sd1()
+    scaled: dict[str, Tensor] = {"model.diffusion_model.scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
+    for name, tensor in tensors.items():
+        module, _, leaf = name.rpartition(".")
+        if name.startswith("model.diffusion_model.") and leaf == "weight" and tensor.ndim >= 2:
+            scale = tensor.float().abs().max() / 448
+            scaled[name] = (tensor.float() / scale).to(torch.float8_e4m3fn)
+            scaled[f"{module}.{ending}"] = scale
+            scaled[f"{module}.scale_input"] = torch.ones(())
+        else:
+            scaled[name] = tensor
+    loaded = load_checkpoint(saved(tmp_path / "fp8.safetensors", scaled))
+    expected = load_checkpoint(saved(tmp_path / "a.safetensors", tensors)).denoiser.weights()
+    for name, weight in loaded.denoiser.weights().items():
+        assert torch.allclose(weight.float(), expected[name].float(), atol=float(expected[name].abs().max()) * 0.05)
+
+
+def test_an_unknown_quantization_is_named(tmp_path: Path) -> None:
+    about = torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8)
+    path = saved(tmp_path / "a.safetensors", sd1(**{"model.diffusion_model.out.2.comfy_quant": about}))
+    with pytest.raises(CheckpointError, match="weights are in format 'nvfp4'"):
+        load_checkpoint(path)

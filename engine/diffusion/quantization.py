@@ -1,0 +1,52 @@
+"""Weights in eight bits with a scale beside them, as ComfyUI and others write them, made plain numbers.
+
+A file says so by ``X.scale_weight`` or ``X.weight_scale`` beside ``X.weight``, newer ones also by ``X.comfy_quant``, a JSON text in
+bytes. They are read at once and kept in bfloat16: half of what computing needs, twice the file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.diffusion.containers import CheckpointError
+from engine.diffusion.parts import Tensors
+
+SCALES = (".scale_weight", ".weight_scale")
+BESIDE = (*SCALES, ".scale_input", ".input_scale", ".comfy_quant")
+MARK = "scaled_fp8"
+EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2)
+
+
+def plain(path: Path, tensors: Tensors) -> dict[str, Tensor]:
+    """The tensors with every scaled weight multiplied out; the same tensors if there is none."""
+    if not any(name.endswith(BESIDE) for name in tensors):
+        return dict(tensors)
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.endswith(BESIDE) or name.rpartition(".")[2] == MARK:
+            continue
+        scale = _scale(path, name, tensors)
+        found[name] = tensor if scale is None else (tensor.float() * scale).to(torch.bfloat16)
+    return found
+
+
+def _scale(path: Path, name: str, tensors: Tensors) -> Tensor | None:
+    """What a weight is to be multiplied with: one number, or one a row."""
+    module, _, leaf = name.rpartition(".")
+    if leaf != "weight":
+        return None
+    about = tensors.get(f"{module}.comfy_quant")
+    if about is not None:
+        form = json.loads(bytes(about.to(torch.uint8).flatten().tolist()) or b"{}").get("format", "")
+        if not form.startswith("float8"):
+            raise CheckpointError(
+                path, f"its weights are in format {form!r}, which cannot be read yet: use an fp8 or fp16 version"
+            )
+    scale = next((tensors[module + ending] for ending in SCALES if module + ending in tensors), None)
+    if scale is None or tensors[name].dtype not in EIGHT_BITS:
+        return None
+    return scale.float().reshape(-1, *[1] * (tensors[name].ndim - 1)) if scale.numel() > 1 else scale.float().reshape(())
