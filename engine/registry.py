@@ -147,4 +147,5 @@ def _submodules(package: str) -> list[str]:
 
 
 def _walk(path: Path) -> Iterable[pkgutil.ModuleInfo]:
-    return (info for info in pkgutil.iter_modules([str(path)]) if not info.name.startswith("_"))
+    """The modules of a pack; its tests are none."""
+    return (info for info in pkgutil.iter_modules([str(path)]) if not info.name.startswith(("_", "test_", "conftest")))

@@ -6,5 +6,6 @@ COMMANDS = {
     "check": "say everything that is wrong with a workflow",
     "convert": "turn a workflow into the API's format or the editor's",
     "models": "inspect, hash, convert and merge model files",
+    "packs": "which packs of nodes may run",
     "users": "who may use a server that others can reach",
 }

@@ -61,6 +61,20 @@ def refusal(settings: Settings) -> Callable[[Path], str | None]:
     return refuse
 
 
+def standing(settings: Settings) -> Callable[[Path], str]:
+    """Says in a word or two whether a pack runs, and why."""
+    ledger, refuse = Ledger.read(ledger_path(settings)), refusal(settings)
+
+    def state(path: Path) -> str:
+        if refuse(path) is not None:
+            return ledger.state(path)
+        if ledger.state(path) == "trusted":
+            return "trusted, isolated" if ledger.entry(path).isolated else "trusted"
+        return "runs: all trusted" if settings.trust_all_packs else "runs: named folder"
+
+    return state
+
+
 def ledger_path(settings: Settings) -> Path:
     """Where trust is recorded."""
     return settings.folders().work("user") / FILE
