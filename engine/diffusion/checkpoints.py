@@ -94,7 +94,7 @@ def load_denoiser(path: Path, place: Place | None = None) -> Checkpoint:
 
 def load_vae(path: Path, place: Place | None = None) -> Vae:
     """The VAE of a file of its own or of a whole checkpoint."""
-    file = read_tensors(path)
+    file = read(path)
     _, vae = _vae(file, place or PlaceOnCpu())
     if vae is None:
         raise CheckpointError(path, f"there is no VAE in it; this looks like {_guess(file.tensors)}")
@@ -108,7 +108,7 @@ def load_clip(paths: Sequence[Path], kind: str, place: Place | None = None, embe
     """
     found: dict[str, Part] = {}
     for path in paths:
-        tensors = read_tensors(path).tensors
+        tensors = read(path).tensors
         parts = [part for _, inner in prefixes.candidates(tensors, ("", *_text_prefixes())) if (part := towers.part(inner))]
         if not parts:
             raise CheckpointError(path, f"there is no CLIP text encoder in it; this looks like {_guess(tensors)}")
@@ -121,7 +121,7 @@ def load_clip(paths: Sequence[Path], kind: str, place: Place | None = None, embe
 
 def load_clip_vision(path: Path, place: Place | None = None) -> ClipVision:
     """The image encoder of a file of its own or of a checkpoint that has one."""
-    tensors = read_tensors(path).tensors
+    tensors = read(path).tensors
     for _, inner in prefixes.candidates(tensors, vision.PREFIXES):
         part = vision.part(inner)
         if part is not None:

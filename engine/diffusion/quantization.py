@@ -1,7 +1,7 @@
 """Weights in eight bits with a scale beside them, as ComfyUI and others write them, made plain numbers.
 
-A file says so by ``X.scale_weight`` or ``X.weight_scale`` beside ``X.weight``, newer ones also by ``X.comfy_quant``, a JSON text in
-bytes. They are read at once and kept in bfloat16: half of what computing needs, twice the file.
+A file says so by ``X.scale_weight`` or ``X.weight_scale`` beside ``X.weight``, newer ones also by ``X.comfy_quant``, a JSON
+text in bytes. They are read at once and kept in bfloat16: half of what computing needs, twice the file.
 """
 
 from __future__ import annotations
@@ -40,13 +40,19 @@ def _scale(path: Path, name: str, tensors: Tensors) -> Tensor | None:
     if leaf != "weight":
         return None
     about = tensors.get(f"{module}.comfy_quant")
-    if about is not None:
-        form = json.loads(bytes(about.to(torch.uint8).flatten().tolist()) or b"{}").get("format", "")
-        if not form.startswith("float8"):
-            raise CheckpointError(
-                path, f"its weights are in format {form!r}, which cannot be read yet: use an fp8 or fp16 version"
-            )
+    form = "float8" if about is None else _format(about)
+    if not form.startswith("float8"):
+        raise CheckpointError(path, f"its weights are in format {form!r}, which cannot be read: use an fp8 or fp16 version")
     scale = next((tensors[module + ending] for ending in SCALES if module + ending in tensors), None)
     if scale is None or tensors[name].dtype not in EIGHT_BITS:
         return None
     return scale.float().reshape(-1, *[1] * (tensors[name].ndim - 1)) if scale.numel() > 1 else scale.float().reshape(())
+
+
+def _format(about: Tensor) -> str:
+    """The number format a ``comfy_quant`` tensor names."""
+    try:
+        said = json.loads(bytes(about.to(torch.uint8).flatten().tolist()))
+    except ValueError:
+        return "unknown"
+    return str(said.get("format")) if isinstance(said, dict) else "unknown"
