@@ -5,6 +5,7 @@ import logging
 import signal
 import ssl
 import sys
+import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -68,6 +69,8 @@ async def run(options: Options, load_engine: Callable[[], Engine], *, once: bool
         return 1
     if not options.quiet:
         announce(options)
+    if options.open_browser:
+        await asyncio.to_thread(webbrowser.open, f"{address(options, options.hosts[0])}/")
     site = app[SITE]
     site.ready.add_done_callback(lambda ready: stop.set() if ready.cancelled() or ready.exception() else None)
     if once:
@@ -88,11 +91,15 @@ def tls(options: Options) -> ssl.SSLContext | None:
     return context
 
 
+def address(options: Options, host: str) -> str:
+    scheme = "https" if options.tls_certfile else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{options.port}"
+
+
 def announce(options: Options) -> None:
     """Where the server is, who may use it, and where it looks for models."""
-    scheme = "https" if options.tls_certfile else "http"
     for host in options.hosts:
-        print(f"Latent Loom is at {scheme}://{f'[{host}]' if ':' in host else host}:{options.port}")
+        print(f"Latent Loom is at {address(options, host)}")
     print("Login: needed" if options.login_needed else "Login: not needed, only this machine can reach the server")
     roots = options.folders.models or options.folders.base / "models"
     more = sorted({str(path) for paths in (*options.folders.first.values(), *options.folders.extra.values()) for path in paths})

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from engine.server.access import LOCAL, NOBODY, USER, Role, User
-from engine.server.options import Options, is_loopback
+from engine.server.options import Options, is_address, is_loopback
 from engine.server.refusal import Refusal, refuse
 from engine.server.route import Route
 from engine.server.site import SITE, Site
@@ -81,10 +81,18 @@ def with_headers(response: web.StreamResponse, options: Options) -> web.StreamRe
 
 
 def check_host(request: web.Request, options: Options) -> None:
-    """A server of this machine answers only to this machine's names: no name of another site may be pointed at it."""
+    """Without login, answer only to names that nobody else can point here: no page of another site may pass for ours.
+
+    A server of this machine alone answers to this machine's names, one that others reach to addresses; both to those that
+    were allowed. Where everyone must log in, another name brings no cookie along and so no harm.
+    """
+    if options.login_needed:
+        return
     host = host_of(request.headers.get("Host", ""))
-    if options.loopback and not is_loopback(host) and host not in options.allowed_hosts and host not in options.hosts:
-        raise Refusal(403, f"This server does not answer to the name {host[:100]!r}.")
+    known = is_loopback(host) or host in options.allowed_hosts or host in options.hosts
+    if not known and (options.loopback or not is_address(host)):
+        cure = f"--allowed-hosts {host[:100]} makes it." if host else ""
+        raise Refusal(403, f"This server does not answer to the name {host[:100]!r}. {cure}")
 
 
 def check_origin(request: web.Request) -> None:

@@ -39,6 +39,7 @@ class Options:
     temp_hours: float = 24.0
     previews: Previews = "asked"
     quiet: bool = False
+    open_browser: bool = False
     argv: tuple[str, ...] = ()
     features: dict[str, Any] = field(default_factory=dict)
 
@@ -52,9 +53,13 @@ class Options:
 
 
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback)
+
+
+def is_address(host: str) -> bool:
+    """Whether this is an address and not a name."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
+    return True

@@ -36,6 +36,13 @@ TRIM_SECONDS = 60.0
 JOURNALS = "journals"
 
 
+class NoUsersError(Exception):
+    """Others could reach the server, and there is nobody who may."""
+
+    def __str__(self) -> str:
+        return "Others can reach this address. Add a user who may (python main.py users add NAME), or say --no-login."
+
+
 class Site:
     """The server's parts by name. ``store``, ``history``, ``accounts`` and ``worker`` are there once ``ready`` is."""
 
@@ -83,7 +90,7 @@ class Site:
         try:
             await asyncio.to_thread(self._connect)
         except Exception as problem:
-            log.critical("The database cannot be used: %s", problem)
+            log.critical("The server cannot start: %s", problem)
             self.ready.set_exception(problem)
             raise
         self.worker.start()
@@ -99,6 +106,8 @@ class Site:
         self.store = JobStore(open_database(database_url(self.options.database_url, self.folders)))
         self.history = History(self.store)
         self.accounts = Accounts(self.store)
+        if self.options.login_needed and not self.options.loopback and not self.accounts.count():
+            raise NoUsersError
         self.worker = Worker(self.store, self._execute, self._tell, self.runtime.prepare)
 
     def _meet(self, engine: Engine) -> Engine:

@@ -36,6 +36,7 @@ def options_of(settings: Settings) -> Options:
         temp_hours=settings.temp_hours,
         previews=PREVIEWS.get(settings.preview_method, "all"),
         quiet=settings.dont_print_server,
+        open_browser=settings.auto_launch,
         argv=tuple(sys.argv),
     )
 

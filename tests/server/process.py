@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ class Process:
         shutil.copy(PACK, base / "custom_nodes" / "test_nodes.py")
         self.process: subprocess.Popen[bytes] | None = None
         self.answered = 0.0
+        self.context: ssl.SSLContext | None = None
 
     def start(self, seconds: float = 60.0) -> None:
         began = time.monotonic()
@@ -47,16 +49,19 @@ class Process:
                 raise RuntimeError((self.base / "server.log").read_text()[-2000:])
             try:
                 self.get("/system_stats", seconds=1)
-                self.answered = time.monotonic() - began
-                return
+            except urllib.error.HTTPError:
+                pass
             except OSError:
                 time.sleep(0.01)
+                continue
+            self.answered = time.monotonic() - began
+            return
         raise TimeoutError("the server does not answer")
 
     def request(self, method: str, path: str, data: Any = None, seconds: float = 30.0, **headers: str) -> Any:
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.url + path, body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=seconds) as reply:
+        with urllib.request.urlopen(request, timeout=seconds, context=self.context) as reply:
             text = reply.read()
         return json.loads(text) if text else None
 
@@ -70,6 +75,12 @@ class Process:
         assert self.process is not None
         self.process.send_signal(kind)
         return self.process.wait(30)
+
+    def wait_for_end(self, seconds: float = 30.0) -> None:
+        """Wait until the process ends by itself; an error with what it said."""
+        assert self.process is not None
+        self.process.wait(seconds)
+        raise RuntimeError((self.base / "server.log").read_text()[-2000:])
 
     @property
     def alive(self) -> bool:

@@ -1,14 +1,21 @@
 """Who may what: every route by every role, and no user's things reach another."""
 
+import shutil
+import ssl
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
 from engine.server.access import Role
 from engine.server.routes import ROUTES
 from tests.server.conftest import Reply, Server, chain, waiting
+from tests.server.process import PROJECT, Process
 from tests.server.test_files import png, upload
 
 ROLES = {"anyone": Role.ANYONE, "viewer": Role.VIEWER, "user": Role.USER, "admin": Role.ADMIN}
@@ -248,3 +255,46 @@ def test_profiles_without_login(make_server: Callable[..., Server]) -> None:
     assert server.get("/settings").json == {}
     assert server.get("/settings", headers={"comfy-user": "unknown"}).status == 401
     assert server.get("/settings", headers={"comfy-user": str(uuid.uuid4())}).status == 401
+
+
+def test_names_that_others_could_point_here(make_server: Callable[..., Server]) -> None:
+    """A server without login that others reach answers to addresses and to names that were allowed."""
+    server = make_server(hosts=("0.0.0.0",), login=False, allowed_hosts=("studio.example",))
+    for host, status in (("192.168.1.5:8188", 200), ("studio.example", 200), ("evil.example", 403), ("127.0.0.1", 200)):
+        assert server.get("/queue", headers={"Host": host}).status == status
+
+
+def test_listening_beyond_this_machine_demands_users(tmp_path: Path) -> None:
+    process = Process(tmp_path, "--listen", "0.0.0.0")
+
+    def start_and_fail() -> None:
+        process.start()
+        process.wait_for_end()
+
+    with pytest.raises(RuntimeError, match="users add NAME"):
+        start_and_fail()
+    words = [sys.executable, "main.py", "users", "add", "Ann", "--no-password", "--base-directory", str(tmp_path)]
+    told = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert "Added Ann (admin)." in told
+    token = told.rpartition(": ")[2].strip()
+    process.start()
+    try:
+        with pytest.raises(HTTPError, match="401"):
+            process.get("/queue")
+        assert process.get("/queue", Authorization=f"Bearer {token}") == {"queue_running": [], "queue_pending": []}
+    finally:
+        process.end()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_https(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(words, check=True, capture_output=True)
+    process = Process(tmp_path / "base", "--tls-keyfile", str(key), "--tls-certfile", str(certificate))
+    process.url = process.url.replace("http:", "https:")
+    process.context = ssl.create_default_context(cafile=str(certificate))
+    process.start()
+    assert process.get("/system_stats")["system"]
+    process.end()
