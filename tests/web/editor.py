@@ -7,6 +7,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 JsonDict = dict[str, Any]
+LOAD_SECONDS = 60  # on a machine that does a lot else
 
 
 class Editor:
@@ -16,12 +17,12 @@ class Editor:
         self.page = page
         self.base = base
         self.problems: list[str] = []
-        page.set_default_timeout(8000)
+        page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
 
     def load(self, query: str = "") -> "Editor":
-        self.page.goto(f"{self.base}/?test=1{query}")
-        self.until("() => Boolean(window.__test?.app?.canvas)")
+        self.page.goto(f"{self.base}/?test=1{query}", wait_until="commit", timeout=LOAD_SECONDS * 1000)
+        self.until("() => Boolean(window.__test?.app?.canvas)", seconds=LOAD_SECONDS)
         self.settle()
         return self
 

@@ -6,7 +6,7 @@ import pytest
 
 from .scenes import HELLO
 
-ACTIONS = 70
+ACTIONS = 50
 KEYS = ["Delete", "Control+Delete", "Control+d", "Control+m", "Control+b", "Alt+c", "p", "f", "Shift+X", "Control+Shift+G", "Tab"]
 KEYS += [
     "ArrowRight",
@@ -71,7 +71,7 @@ def act(editor, rng: random.Random) -> str:
     return f"{kind} {held} {at[0]:.0f},{at[1]:.0f}"
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_random_gestures_then_undo_all_gives_the_same_file(editor, seed):
     editor.open(HELLO, scale=0.8)
     start = editor.page.evaluate("() => JSON.stringify(window.__test.file())")

@@ -275,3 +275,16 @@ def test_incompatible_sockets_dim_while_wiring(loose):
     loose.settle()
     assert during != before
     assert loose.page.screenshot(clip=clip) == before
+
+
+def test_a_link_that_cannot_work_says_why(editor):
+    """A file may hold such a link: here a latent goes into a picture input."""
+    graph = apart("EmptyLatentImage", "PreviewImage")
+    graph["links"] = [[1, 1, 0, 2, 0, "LATENT"]]
+    graph["last_link_id"] = 1
+    graph["nodes"][0]["outputs"][0]["links"] = [1]
+    graph["nodes"][1]["inputs"][0]["link"] = 1
+    editor.open(graph)
+    editor.page.mouse.move(*editor.wire(1), steps=3)
+    editor.settle()
+    assert editor.scene()["overTexts"] == 1, "the reason, beside the pointer"

@@ -101,7 +101,7 @@ export function pictureAt(stage, node, at) {
 /** @param {Stage} stage @param {Node} node @param {{x: number, y: number}} at */
 export function lightbox(stage, node, at) {
   const { items } = stage.media.of(node);
-  if (items.length) stage.app.ui.lightbox(items.map(({ full, name }) => ({ url: full, name })), Math.max(0, stage.media.indexAt(node, at.x, at.y)));
+  if (items.length) stage.app.ui.lightbox(items.map(({ full, name, kind, file }) => ({ url: full, name, kind, file })), Math.max(0, stage.media.indexAt(node, at.x, at.y)));
 }
 
 /** Everything upstream or downstream of a node. @param {Stage} stage @param {NodeId} id @param {'up' | 'down'} way @returns {NodeId[]} */

@@ -3,12 +3,13 @@
 import { geometry } from '../graph/shape.js';
 import { valueOf } from '../graph/model.js';
 import { FAR } from './detail.js';
+import { kindOf, mediaOf } from '../ui/media.js';
 import { round } from './glyph.js';
 
 /** @typedef {import('../graph/model.js').Node} Node */
 /** @typedef {import('./camera.js').Rect} Rect */
 /** @typedef {import('./look.js').Look} Look */
-/** @typedef {{url: string, name: string, full: string, video: boolean}} Item */
+/** @typedef {{url: string, name: string, full: string, kind: 'image' | 'video' | 'audio', file: import('../ui/media.js').FileRef}} Item */
 
 const ROOM = 56; // a body with less room below its widgets shows pictures in a tray under the node
 const TRAY = 240;
@@ -42,8 +43,7 @@ export class Media {
   find(node) {
     const { app, doc } = this.stage;
     const output = doc.run?.output(doc.key(node.id));
-    const files = /** @type {any[]} */ ([...(output?.images ?? []), ...(output?.gifs ?? []), ...(output?.video ?? [])]);
-    const items = files.filter((file) => file?.filename).map((file) => this.item(file));
+    const items = mediaOf({ node: output }).map(({ file }) => this.item(file));
     if (!items.length) {
       const combo = node.widgets.find((widget) => widget.kind === 'combo' && widget.options.image);
       const value = combo && valueOf(node, combo);
@@ -56,8 +56,7 @@ export class Media {
   /** @param {{filename: string, subfolder?: string, type?: string}} file @returns {Item} */
   item(file) {
     const { api } = this.stage.app;
-    const video = /\.(mp4|webm|mov|mkv)$/i.test(file.filename);
-    return { url: api.viewUrl(file, { preview: 'webp;85' }), full: api.viewUrl(file), name: file.filename, video };
+    return { url: api.viewUrl(file, { preview: 'webp;85' }), full: api.viewUrl(file), name: file.filename, kind: kindOf(file.filename), file };
   }
 
   /** Where a node shows its pictures, or null when it has none. @param {Node} node @returns {Rect | null} */
@@ -94,14 +93,14 @@ export class Media {
   drawItem(look, item, cell) {
     const { pen, theme } = look;
     const { camera, pictures } = this.stage;
-    const picture = item.video ? null : pictures.get(item.url, Math.max(cell.w, cell.h) * camera.scale * camera.dpr);
+    const picture = item.kind !== 'image' ? null : pictures.get(item.url, Math.max(cell.w, cell.h) * camera.scale * camera.dpr);
     if (picture) return paint(look, picture, cell);
     round(pen, cell.x, cell.y, cell.w, cell.h, 4);
     pen.fillStyle = theme.field;
     pen.fill();
     if (look.lod !== 2) return;
     const failed = pictures.failed.has(item.url);
-    const words = item.video ? `▶ ${item.name}` : failed ? look.t('media.gone', { name: item.name }) : item.name;
+    const words = item.kind !== 'image' ? `${item.kind === 'video' ? '▶' : '♪'} ${item.name}` : failed ? look.t('media.gone', { name: item.name }) : item.name;
     look.text(words, cell.x + cell.w / 2, cell.y + cell.h / 2, 'small', theme.faint, cell.w - 12, 'center');
   }
 

@@ -1,6 +1,7 @@
 /** The overlay: what moves under the pointer or while a job runs. It is cleared and drawn anew; the scene below stays as it is. */
 
 import { slotPos } from '../graph/shape.js';
+import { why } from '../graph/types.js';
 import { cullWires, FAR, NEAR } from './detail.js';
 import { holds } from './draw.js';
 import { round, socket } from './glyph.js';
@@ -196,7 +197,11 @@ export class Over {
       const { routes } = stage;
       const i = hover.stretch;
       if (routes.links[i]?.id !== hover.link) return;
-      drawWire(look, [...routes.ends.subarray(i * 4, i * 4 + 4)], typeLook(look.theme, routes.links[i].type).hue, 4);
+      const link = routes.links[i];
+      drawWire(look, [...routes.ends.subarray(i * 4, i * 4 + 4)], typeLook(look.theme, link.type).hue, 4);
+      if (!routes.bad.has(link.id)) return;
+      const no = why(stage.graph, { node: link.from, slot: link.fromSlot }, { node: link.to, slot: link.toSlot });
+      if (no) this.tip(no, stage.pointer.x, stage.pointer.y - 22);
     } else if (hover.kind === 'reroute') {
       const dot = stage.graph.reroutes.get(hover.id);
       if (!dot) return;

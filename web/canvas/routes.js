@@ -2,6 +2,7 @@
 
 import { INPUTS, OUTPUTS, rerouteChain } from '../graph/model.js';
 import { ioPos, slotAt } from '../graph/shape.js';
+import { fits } from '../graph/types.js';
 
 /** @typedef {import('../graph/model.js').Graph} Graph */
 /** @typedef {import('../graph/model.js').Link} Link */
@@ -17,6 +18,8 @@ export class Routes {
     /** @type {Anchor[]} */ this.starts = [];
     /** @type {Anchor[]} */ this.stops = [];
     /** @type {Reroute[]} */ this.dots = [];
+    /** ids of links whose ends do not fit, as a file may have them @type {Set<number>} */ this.bad = new Set();
+    /** @type {Map<string, boolean>} */ this.pairs = new Map();
     this.stale = true;
   }
 
@@ -25,6 +28,7 @@ export class Routes {
     this.stale = false;
     this.count = 0;
     const shared = new Set();
+    this.bad.clear();
     for (const link of graph.links.values()) this.add(graph, link, shared);
     this.links.length = this.starts.length = this.stops.length = this.count;
     this.dots = graph.reroutes.size ? [...graph.reroutes.values()] : [];
@@ -35,6 +39,7 @@ export class Routes {
     const from = link.from === INPUTS ? null : graph.node(link.from);
     const to = link.to === OUTPUTS ? null : graph.node(link.to);
     if (from === undefined || to === undefined) return;
+    if (from && to && !this.fit(from.outputs[link.fromSlot]?.type, to.inputs[link.toSlot]?.type)) this.bad.add(link.id);
     let k = this.room(0);
     /** @type {Anchor} */ let last = from;
     this.source(graph, link, from, k);
@@ -54,6 +59,15 @@ export class Routes {
     if (to) slotAt(to, 'in', link.toSlot, this.ends, k + 2);
     else this.ends.set(ioPos(graph, 'out', link.toSlot), k + 2);
     this.close(link, last, to);
+  }
+
+  /** Whether two types fit; each pair is asked for once. @param {unknown} out @param {unknown} into */
+  fit(out, into) {
+    if (out === into) return true;
+    const key = `${out} > ${into}`;
+    let known = this.pairs.get(key);
+    if (known === undefined) this.pairs.set(key, (known = fits(out, into)));
+    return known;
   }
 
   /** @param {Graph} graph @param {Link} link @param {Node | null} from @param {number} k */

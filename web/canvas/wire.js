@@ -22,12 +22,20 @@ export function drawWires(look, routes, seen, strong) {
     else into.set(type, [i]);
   }
   const width = look.lod === FAR ? 1 / scale : Math.max(2, 1.2 / scale);
+  if (routes.bad.size) drawBad(look, routes, seen.filter((i) => routes.bad.has(routes.links[i].id)), width);
   for (const [type, list] of inOrder(plain)) stroke(look, routes, list, typeLook(theme, type).hue, width);
   if (!thick.size) return;
   pen.globalAlpha = 0.28;
   for (const [, list] of inOrder(thick)) stroke(look, routes, list, theme.accent, width + 5);
   pen.globalAlpha = 1;
   for (const [type, list] of inOrder(thick)) stroke(look, routes, list, typeLook(theme, type).hue, width + 0.8);
+}
+
+/** Wires that cannot carry anything, under a broad red dash. @param {Look} look @param {Routes} routes @param {number[]} list @param {number} width */
+function drawBad(look, routes, list, width) {
+  look.pen.setLineDash([10, 8]);
+  stroke(look, routes, list, look.theme.bad, width + 4);
+  look.pen.setLineDash([]);
 }
 
 /** Always in the same order, so that crossing wires do not change places as the view moves. @param {Map<string, number[]>} map */
