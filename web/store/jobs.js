@@ -134,7 +134,8 @@ export class Jobs {
   refused(doc, error, quiet) {
     const body = error instanceof ApiError ? error.body : null;
     const errors = nodeErrors(body?.node_errors ?? {});
-    const message = error instanceof Error ? error.message : String(error);
+    // fetch throws a TypeError, and nothing else, when nobody answers.
+    const message = error instanceof TypeError ? this.app.t('socket.none') : error instanceof Error ? error.message : String(error);
     if (!errors.length) errors.push({ path: '', type: body?.error?.type ?? 'request', message });
     doc.run.fail(errors);
     if (!quiet) this.app.ui.showErrors(errors);

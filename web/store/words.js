@@ -36,7 +36,7 @@ export const EN = {
   'crumbs.label': 'Where you are', 'canvas.label': 'Canvas', 'empty.text': 'An empty canvas. Double-click it to add a node, or drop a picture made elsewhere.', 'empty.templates': 'Templates',
   'save.ask': 'Save as', 'save.done': 'Saved {name}', 'save.failed': 'It could not be saved: {why}', 'save.replace': '{name} exists. Replace it? The old one is kept as a version.', 'save.replaceYes': 'Replace', 'close.ask': '{name} has changes that are not saved.', 'close.yes': 'Close without saving',
   'open.missing': 'Left out, because nobody defines them here: {types}', 'open.groups': 'Group nodes to subgraphs', 'open.grouped': 'Group nodes are subgraphs now: {n}', 'open.unknown': 'Node types nobody defines here: {types}', 'open.failed': '{name} could not be opened: {why}', 'drop.failed': '{name}: {why}', 'drop.nothing': 'There is no workflow in {name}, and no node here that loads it.', 'paste.failed': 'That could not be pasted: {why}',
-  'socket.connecting': 'connecting…', 'socket.lost': 'no connection, trying again…',
+  'socket.none': 'The server does not answer.', 'socket.connecting': 'connecting…', 'socket.lost': 'no connection, trying again…',
   'say.undone': 'Undone: {what}', 'say.redone': 'Redone: {what}', 'say.reloaded': 'Node definitions are up to date.', 'say.finished': 'The run has ended.', 'say.failed': 'The run failed.', 'say.running': 'Running {label}', 'say.step': '{label}: step {value} of {max}',
   'time.now': 'just now', 'time.minutes': '{n} min ago', 'time.hours': '{n} h ago',
   'light.next': 'Next', 'light.last': 'Previous', 'light.info': 'How it was made', 'light.zoom': 'Actual size', 'compare.title': 'Compare', 'compare.before': 'before', 'compare.after': 'after', 'compare.slider': 'Where the two meet',

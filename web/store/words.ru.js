@@ -36,7 +36,7 @@ export const RU = {
   'crumbs.label': 'Где вы', 'canvas.label': 'Холст', 'empty.text': 'Пустой холст. Дважды щёлкните, чтобы добавить узел, или бросьте сюда картинку.', 'empty.templates': 'Образцы',
   'save.ask': 'Сохранить как', 'save.done': 'Сохранено: {name}', 'save.failed': 'Не удалось сохранить: {why}', 'save.replace': '{name} уже есть. Заменить? Прежний останется среди версий.', 'save.replaceYes': 'Заменить', 'close.ask': 'В «{name}» есть несохранённое.', 'close.yes': 'Закрыть без сохранения',
   'open.missing': 'Пропущено, потому что здесь таких узлов нет: {types}', 'open.groups': 'Групповые узлы в подграфы', 'open.grouped': 'Групповые узлы стали подграфами: {n}', 'open.unknown': 'Здесь нет таких узлов: {types}', 'open.failed': 'Не удалось открыть {name}: {why}', 'drop.failed': '{name}: {why}', 'drop.nothing': 'В {name} нет графа, и нет узла, который его загрузит.', 'paste.failed': 'Это не удалось вставить: {why}',
-  'socket.connecting': 'соединение…', 'socket.lost': 'нет связи, пробуем снова…',
+  'socket.none': 'Сервер не отвечает.', 'socket.connecting': 'соединение…', 'socket.lost': 'нет связи, пробуем снова…',
   'say.undone': 'Отменено: {what}', 'say.redone': 'Возвращено: {what}', 'say.reloaded': 'Описания узлов обновлены.', 'say.finished': 'Готово.', 'say.failed': 'Не получилось.', 'say.running': 'Выполняется {label}', 'say.step': '{label}: шаг {value} из {max}',
   'time.now': 'только что', 'time.minutes': '{n} мин назад', 'time.hours': '{n} ч назад',
   'light.next': 'Следующая', 'light.last': 'Предыдущая', 'light.info': 'Как это сделано', 'light.zoom': 'Настоящий размер', 'compare.title': 'Сравнение', 'compare.before': 'до', 'compare.after': 'после', 'compare.slider': 'Где они встречаются',

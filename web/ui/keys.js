@@ -52,6 +52,12 @@ export function inField(target) {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
+/** Whether a key with Alt is a letter being written: AltGr anywhere, Option in a field on a Mac. @param {KeyboardEvent} event */
+function writes(event) {
+  if (!inField(event.target) || event.key.length > 1) return false;
+  return event.getModifierState('AltGraph') || (isMac && event.altKey && !event.metaKey && !event.ctrlKey);
+}
+
 /** What is being typed counts before a command runs; the field keeps the focus. @param {any} app @param {HTMLElement} field @param {() => void} run */
 function commit(app, field, run) {
   field.blur();
@@ -116,7 +122,7 @@ export class Commands {
 
   /** @param {KeyboardEvent} event */
   keydown(event) {
-    if (event.defaultPrevented || event.isComposing) return;
+    if (event.defaultPrevented || event.isComposing || writes(event)) return;
     const field = inField(event.target);
     const over = document.querySelector('dialog[open], .menu, .palette') !== null;
     const target = /** @type {Element} */ (event.target);

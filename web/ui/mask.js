@@ -15,6 +15,59 @@ export function fileOf(value) {
   return { filename: path.slice(at + 1), subfolder: at < 0 ? '' : path.slice(0, at), type };
 }
 
+/** The paper the mask is painted on, in the picture's own pixels. */
+class Painter {
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }));
+    /** @type {ImageData[]} */ this.steps = [];
+    /** @type {[number, number]|null} */ this.last = null;
+  }
+
+  remember() {
+    this.steps = [...this.steps, this.pen.getImageData(0, 0, this.canvas.width, this.canvas.height)].slice(-20);
+  }
+
+  undo() {
+    const step = this.steps.pop();
+    if (step) this.pen.putImageData(step, 0, 0);
+  }
+
+  /** @param {PointerEvent} event @param {{size: number, soft: number, erase: boolean}} brush */
+  stroke(event, { size, soft, erase }) {
+    const { pen, canvas } = this;
+    const box = canvas.getBoundingClientRect();
+    const scale = canvas.width / box.width;
+    const [x, y] = [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
+    const [px, py] = this.last ?? [x, y];
+    pen.globalCompositeOperation = erase || event.buttons === 2 ? 'destination-out' : 'source-over';
+    pen.lineCap = pen.lineJoin = 'round';
+    pen.lineWidth = size * (event.pointerType === 'pen' ? 0.4 + event.pressure : 1);
+    pen.strokeStyle = MASK_COLOR;
+    pen.shadowColor = soft ? MASK_COLOR : 'transparent';
+    pen.shadowBlur = (soft / 100) * size;
+    pen.beginPath();
+    pen.moveTo(px, py);
+    pen.lineTo(x + 0.01, y);
+    pen.stroke();
+    this.last = [x, y];
+  }
+
+  clear() {
+    this.remember();
+    this.pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  invert() {
+    this.remember();
+    this.pen.globalCompositeOperation = 'xor';
+    this.pen.shadowColor = 'transparent';
+    this.pen.fillStyle = MASK_COLOR;
+    this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+}
+
 /** @param {{app: any, id: any, done: (value?: any) => void}} props */
 export function MaskPainter({ app, id, done }) {
   const { t } = app;
@@ -22,72 +75,27 @@ export function MaskPainter({ app, id, done }) {
   const node = doc.graph.node(id);
   const widget = node?.widgets.find((/** @type {any} */ one) => one.options.image);
   const file = widget ? fileOf(String(valueOf(node, widget))) : null;
-  const [size, setSize] = useState(40);
-  const [soft, setSoft] = useState(20);
-  const [erase, setErase] = useState(false);
-  const [ready, setReady] = useState(false);
+  const [brush, setBrush] = useState({ size: 40, soft: 20, erase: false });
+  const [picture, setPicture] = useState(/** @type {HTMLImageElement|null} */ (null));
   const paper = useRef(/** @type {HTMLCanvasElement|null} */ (null));
-  const picture = useRef(/** @type {HTMLImageElement|null} */ (null));
-  const steps = useRef(/** @type {ImageData[]} */ ([]));
-  const last = useRef(/** @type {[number, number]|null} */ (null));
+  const painter = useRef(/** @type {Painter|null} */ (null));
+  const set = (/** @type {Partial<typeof brush>} */ change) => setBrush((old) => ({ ...old, ...change }));
   useEffect(() => {
-    if (!file) return;
+    if (!file || !paper.current) return;
     const image = new Image();
-    image.onload = () => {
-      const canvas = paper.current;
-      if (!canvas) return;
+    const canvas = paper.current;
+    image.onload = async () => {
       [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-      picture.current = image;
-      setSize(Math.max(4, Math.round(image.naturalWidth / 14)));
-      readAlpha(app, file, canvas).finally(() => setReady(true));
+      painter.current = new Painter(canvas);
+      set({ size: Math.max(4, Math.round(image.naturalWidth / 14)) });
+      await readAlpha(app, file, canvas).catch(() => {});
+      setPicture(image);
     };
     image.src = app.api.viewUrl(file, { channel: 'rgb' });
   }, []);
-  const brush = () => /** @type {CanvasRenderingContext2D} */ (paper.current?.getContext('2d', { willReadFrequently: true }));
-  const at = (/** @type {any} */ event) => {
-    const box = /** @type {HTMLCanvasElement} */ (paper.current).getBoundingClientRect();
-    const scale = /** @type {HTMLCanvasElement} */ (paper.current).width / box.width;
-    return /** @type {[number, number]} */ ([(event.clientX - box.left) * scale, (event.clientY - box.top) * scale]);
-  };
-  const remember = () => {
-    const canvas = /** @type {HTMLCanvasElement} */ (paper.current);
-    steps.current = [...steps.current, brush().getImageData(0, 0, canvas.width, canvas.height)].slice(-20);
-  };
-  const undo = () => {
-    const step = steps.current.pop();
-    if (step) brush().putImageData(step, 0, 0);
-  };
-  const stroke = (/** @type {any} */ event) => {
-    const context = brush();
-    const [x, y] = at(event);
-    const [px, py] = last.current ?? [x, y];
-    context.globalCompositeOperation = erase || event.buttons === 2 ? 'destination-out' : 'source-over';
-    context.lineCap = context.lineJoin = 'round';
-    context.lineWidth = size * (event.pointerType === 'pen' ? 0.4 + event.pressure : 1);
-    context.strokeStyle = MASK_COLOR;
-    context.shadowColor = soft ? MASK_COLOR : 'transparent';
-    context.shadowBlur = (soft / 100) * size;
-    context.beginPath();
-    context.moveTo(px, py);
-    context.lineTo(x + 0.01, y);
-    context.stroke();
-    last.current = [x, y];
-  };
-  const clear = () => {
-    remember();
-    brush().clearRect(0, 0, 1e5, 1e5);
-  };
-  const invert = () => {
-    remember();
-    const context = brush();
-    context.globalCompositeOperation = 'xor';
-    context.shadowColor = 'transparent';
-    context.fillStyle = MASK_COLOR;
-    context.fillRect(0, 0, 1e5, 1e5);
-  };
   const save = async () => {
     try {
-      await store(app, doc, node, widget, file, /** @type {any} */ (picture.current), /** @type {any} */ (paper.current));
+      await store(app, doc, node, widget, file, /** @type {any} */ (picture), /** @type {any} */ (paper.current));
       app.ui.toast(t('mask.saved'), { kind: 'ok' });
       done(true);
     } catch (error) {
@@ -95,34 +103,48 @@ export function MaskPainter({ app, id, done }) {
     }
   };
   const keydown = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === 'z' && (event.ctrlKey || event.metaKey)) undo();
-    else if (event.key === '[') setSize(Math.max(1, Math.round(size / 1.2)));
-    else if (event.key === ']') setSize(Math.min(600, Math.round(size * 1.2 + 1)));
-    else if (event.key === 'e') setErase(!erase);
+    if (event.key === 'z' && (event.ctrlKey || event.metaKey)) painter.current?.undo();
+    else if (event.key === '[') set({ size: Math.max(1, Math.round(brush.size / 1.2)) });
+    else if (event.key === ']') set({ size: Math.min(600, Math.round(brush.size * 1.2 + 1)) });
+    else if (event.key === 'e') set({ erase: !brush.erase });
     else return;
     event.preventDefault();
   };
   return html`<${Modal} app=${app} title=${t('mask.title')} done=${done} class="full" bare=${true}>
     <div class="light" tabindex="-1" autofocus onKeyDown=${keydown}>
-      <header class="light-head mask-bar">
-        <span>${t('mask.title')}</span>
-        <${IconButton} icon="brush" label=${t('mask.brush')} pressed=${!erase} onClick=${() => setErase(false)} />
-        <${IconButton} icon="eraser" label=${t('mask.eraser')} hint="E" pressed=${erase} onClick=${() => setErase(true)} />
-        <label>${t('mask.size')}<input type="range" min="1" max="400" value=${size} onInput=${(/** @type {any} */ event) => setSize(Number(event.target.value))} /></label>
-        <label>${t('mask.soft')}<input type="range" min="0" max="100" value=${soft} onInput=${(/** @type {any} */ event) => setSoft(Number(event.target.value))} /></label>
-        <${IconButton} icon="undo-2" label=${t('cmd.undo')} hint="Ctrl+Z" onClick=${undo} />
-        <button type="button" class="button small" onClick=${clear}>${t('mask.clear')}</button>
-        <button type="button" class="button small" onClick=${invert}>${t('mask.invert')}</button>
-        <em></em>
-        <button type="button" class="button primary small" disabled=${!ready} onClick=${save}>${t('mask.save')}</button>
-        <${IconButton} icon="x" label=${t('close')} onClick=${() => done()} />
-      </header>
+      <${MaskBar} app=${app} brush=${brush} set=${set} painter=${painter.current} ready=${picture !== null} save=${save} done=${done} />
       <div class="light-body">${file ? html`<div class="mask-stack"><img src=${app.api.viewUrl(file, { channel: 'rgb' })} alt="" draggable="false" />
         <canvas ref=${paper} tabindex="0" aria-label=${t('mask.title')} onContextMenu=${(/** @type {any} */ event) => event.preventDefault()}
-          onPointerDown=${(/** @type {any} */ event) => { event.currentTarget.setPointerCapture(event.pointerId); remember(); last.current = null; stroke(event); }}
-          onPointerMove=${(/** @type {any} */ event) => event.buttons && stroke(event)} onPointerUp=${() => (last.current = null)}></canvas></div>` : html`<p class="none">${t('mask.none')}</p>`}</div>
+          onPointerDown=${(/** @type {any} */ event) => begin(event, painter.current, brush)} onPointerMove=${(/** @type {any} */ event) => event.buttons && painter.current?.stroke(event, brush)}></canvas></div>` : html`<p class="none">${t('mask.none')}</p>`}</div>
     </div>
   <//>`;
+}
+
+/** @param {any} event @param {Painter|null} painter @param {{size: number, soft: number, erase: boolean}} brush */
+function begin(event, painter, brush) {
+  if (!painter) return;
+  event.currentTarget.setPointerCapture(event.pointerId);
+  painter.remember();
+  painter.last = null;
+  painter.stroke(event, brush);
+}
+
+/** @param {{app: any, brush: {size: number, soft: number, erase: boolean}, set: (change: any) => void, painter: Painter|null, ready: boolean, save: () => void, done: (value?: any) => void}} props */
+function MaskBar({ app, brush, set, painter, ready, save, done }) {
+  const { t } = app;
+  return html`<header class="light-head mask-bar">
+    <span>${t('mask.title')}</span>
+    <${IconButton} icon="brush" label=${t('mask.brush')} pressed=${!brush.erase} onClick=${() => set({ erase: false })} />
+    <${IconButton} icon="eraser" label=${t('mask.eraser')} hint="E" pressed=${brush.erase} onClick=${() => set({ erase: true })} />
+    <label>${t('mask.size')}<input type="range" min="1" max="400" value=${brush.size} onInput=${(/** @type {any} */ event) => set({ size: Number(event.target.value) })} /></label>
+    <label>${t('mask.soft')}<input type="range" min="0" max="100" value=${brush.soft} onInput=${(/** @type {any} */ event) => set({ soft: Number(event.target.value) })} /></label>
+    <${IconButton} icon="undo-2" label=${t('cmd.undo')} hint="Ctrl+Z" onClick=${() => painter?.undo()} />
+    <button type="button" class="button small" onClick=${() => painter?.clear()}>${t('mask.clear')}</button>
+    <button type="button" class="button small" onClick=${() => painter?.invert()}>${t('mask.invert')}</button>
+    <em></em>
+    <button type="button" class="button primary small" disabled=${!ready} onClick=${save}>${t('mask.save')}</button>
+    <${IconButton} icon="x" label=${t('close')} onClick=${() => done()} />
+  </header>`;
 }
 
 /** Shows the mask a picture already has: where it is transparent. @param {any} app @param {any} file @param {HTMLCanvasElement} canvas */
