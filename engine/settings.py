@@ -138,11 +138,12 @@ class Settings:
         from engine.run import once
 
         def make() -> Residency:
+            from engine.diffusion.fast import prepare_compiled
             from engine.diffusion.precision import steady_allocator
             from engine.diffusion.residency import Residency
 
             steady_allocator()
-            return Residency("cpu" if self.cpu else None)
+            return Residency("cpu" if self.cpu else None, prepare=prepare_compiled if self.compile else None)
 
         return once(make)
 
