@@ -23,6 +23,8 @@ SD1_INPAINT = replace(SD1_FULL, in_channels=9)
 SD2_FULL = replace(SD1_FULL, context=1024, linear=True)
 SDXL_FULL = UNetConfig(4, 4, (320, 640, 1280), ((0, 0), (2, 2), (10, 10)), 10, ((10,) * 3, (2,) * 3, (0,) * 3), 2048, True, 2816)
 SSD_1B = UNetConfig(4, 4, (320, 640, 1280), ((0, 0), (2, 2), (4, 4)), -1, ((4, 4, 10), (2, 1, 1), (0, 0, 0)), 2048, True, 2816)
+VEGA = replace(SSD_1B, down=((0, 0), (1, 1), (2, 2)), up=((2,) * 3, (1,) * 3, (0,) * 3))
+KOALA = replace(SSD_1B, down=((0,), (2,), (5,)), up=((5, 5), (2, 2), (0, 0)))
 REFINER_FULL = UNetConfig(
     4,
     4,

@@ -24,6 +24,8 @@ FULL: dict[str, Family] = {
     "sd2": SD2(originals.SD2_FULL),
     "sdxl": SDXL(originals.SDXL_FULL),
     "ssd-1b": SDXL(originals.SSD_1B),
+    "vega": SDXL(originals.VEGA),
+    "koala": SDXL(originals.KOALA),
     "sdxl refiner": SDXLRefiner(originals.REFINER_FULL),
 }
 PARAMETERS = {"sd1": 859_520_964, "sd2": 865_910_724, "sdxl": 2_567_463_684}
@@ -47,7 +49,7 @@ def test_the_key_map_is_that_of_diffusers_converter(name: str) -> None:
 
     family = FULL[name]
     tensors = originals.denoiser(family)
-    config: dict[str, Any] = {**family.build().config, "layers_per_block": 2}
+    config: dict[str, Any] = {**family.build().config, "layers_per_block": len(family.config.down[0])}  # type: ignore[attr-defined]
     ours = {row.target: tensors[row.source] for row in family.keymap(tensors)}
     theirs = convert_ldm_unet_checkpoint({f"model.diffusion_model.{n}": t for n, t in tensors.items()}, config)
     assert ours.keys() == theirs.keys() == family.build().state_dict().keys()
