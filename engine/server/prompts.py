@@ -17,6 +17,7 @@ from engine.server.bodies import Answer, Body, explain, json_answer, read_json
 from engine.server.refusal import Refusal, refuse, refuse_prompt
 from engine.server.runtime import Engine
 from engine.server.site import Site, site_of
+from engine.workflow.replacements import replace_nodes
 
 if TYPE_CHECKING:
     from engine.graph import Graph
@@ -99,6 +100,7 @@ async def queue_prompt(site: Site, engine: Engine, body: PromptBody, request: we
         details = f"{site.store.remaining} jobs wait; the bound is {site.options.max_queue}."
         raise refuse_prompt("queue_full", "The queue is full", details, status=429)
     prompt, extra, targets = await written_prompt(engine, body, site.folders_of(user.id))
+    prompt = replace_nodes(prompt, engine.replacements, engine.specs)
     graph = await checked(site, engine, prompt, body.partial_execution_targets or targets, user.id, body)
     wanted = Submission(
         prompt=dict(prompt), targets=graph.targets, owner=user.id, client_id=body.client_id, extra=extra,
