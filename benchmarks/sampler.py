@@ -56,7 +56,7 @@ def make_checkpoint(path: Path) -> None:
             if parameter.ndim > 1:
                 weight = torch.randn(shape, generator=generator) / shape[1:].numel() ** 0.5
             else:
-                weight = torch.ones(shape) if name.endswith("norm.weight") or ("norm" in name and name.endswith("weight")) else torch.zeros(shape)
+                weight = torch.full(shape, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
             tensors[prefix + names[name[:end]] + name[end:]] = weight.half()
     save_file(tensors, path)
 
