@@ -8,13 +8,14 @@ OLD: dict[str, Any] = {
     "1": {"class_type": "OldSampler", "inputs": {"model": ["9", 0], "steps": 20, "gone": 1}, "_meta": {"title": "S"}},
     "2": {"class_type": "Save", "inputs": {"images": ["1", 0], "mask": ["1", 1], "text": ["not", "a link"]}},
 }
-RULES = {
+RULES: dict[str, list[Any]] = {
     "OldSampler": [
         {"new_node_id": "NotInstalled"},
         {
             "new_node_id": "NewSampler",
             "input_mapping": [
-                {"new_id": "model", "old_id": "model"}, {"new_id": "count", "old_id": "steps"}, {"new_id": "kind", "set_value": "normal"},
+                {"new_id": "model", "old_id": "model"}, {"new_id": "count", "old_id": "steps"},
+                {"new_id": "kind", "set_value": "normal"},
                 {"new_id": "x", "old_id": "absent"},
             ],
             "output_mapping": [{"old_idx": 0, "new_idx": 1}, {"old_idx": 1, "new_idx": 0}],
@@ -33,7 +34,7 @@ def test_inputs_and_outputs_move() -> None:
 
 
 def test_a_renamed_type_keeps_everything() -> None:
-    rules = {"OldSampler": [{"new_node_id": "NewSampler", "input_mapping": None, "output_mapping": None}]}
+    rules: dict[str, list[Any]] = {"OldSampler": [{"new_node_id": "NewSampler", "input_mapping": None, "output_mapping": None}]}
     assert replace_nodes(OLD, rules, {"NewSampler"})["1"]["inputs"] == OLD["1"]["inputs"]
 
 
