@@ -36,6 +36,20 @@ const common = new Map(COMMON.map((type, i) => [type, 3 - i / COMMON.length]));
 /** @param {NodeDef} def */
 const textOf = (def) => `${def.title}\u0001 ${def.type !== def.title ? def.type : ''} ${def.aliases.join(' ')} ${def.category.replaceAll('/', ' ')}`;
 
+/** @param {any} app @param {any} request @param {NodeDef[]} defs @param {string} query */
+function search(app, request, defs, query) {
+  const used = app.prefs.get('palette.used');
+  const recent = app.prefs.get('palette.recent');
+  const filters = readFilters(query);
+  /** @param {NodeDef} def habits first, what nearly everyone needs next, what is old last */
+  const weight = (def) => Math.min(12, Math.log2(1 + (used[def.type] ?? 0)) * 2) + (common.get(def.type) ?? 0) - (def.virtual ? 2 : 0) - (def.deprecated ? 40 : 0) - (def.experimental ? 3 : 0) + (exact(def, request) ? 8 : 0);
+  const pool = defs.filter((def) => passes(def, filters));
+  const found = find(pool, textOf, filters.text, { limit: 60, weight });
+  if (filters.text || request.filter) return found;
+  const fresh = recent.map((/** @type {string} */ type) => pool.find((def) => def.type === type)).filter(Boolean).map((/** @type {NodeDef} */ def) => ({ item: def, text: def.title, marks: [] }));
+  return [...fresh, ...found.filter((hit) => !recent.includes(hit.item.type))].slice(0, 60);
+}
+
 /** @param {{app: any, request: any}} props */
 function Open({ app, request }) {
   const { t } = app;
@@ -46,17 +60,8 @@ function Open({ app, request }) {
   const before = useRef(document.activeElement);
   const box = useRef(/** @type {any} */ (null));
   const defs = useMemo(() => offered(app, request), [request]);
-  const used = app.prefs.get('palette.used');
   const recent = app.prefs.get('palette.recent');
-  const hits = useMemo(() => {
-    const filters = readFilters(query);
-    const weight = (/** @type {NodeDef} */ def) => Math.min(12, Math.log2(1 + (used[def.type] ?? 0)) * 2) + (common.get(def.type) ?? 0) - (def.virtual ? 2 : 0) - (def.deprecated ? 40 : 0) - (def.experimental ? 3 : 0) + (exact(def, request) ? 8 : 0);
-    const pool = defs.filter((def) => passes(def, filters));
-    const found = find(pool, textOf, filters.text, { limit: 60, weight });
-    if (filters.text || request.filter) return found;
-    const fresh = recent.map((/** @type {string} */ type) => pool.find((def) => def.type === type)).filter(Boolean).map((/** @type {NodeDef} */ def) => ({ item: def, text: def.title, marks: [] }));
-    return [...fresh, ...found.filter((hit) => !recent.includes(hit.item.type))].slice(0, 60);
-  }, [query, defs]);
+  const hits = useMemo(() => search(app, request, defs, query), [query, defs]);
   useLayoutEffect(() => {
     input.current?.focus();
     if (request.screen) near(box.current, request.screen);

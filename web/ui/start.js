@@ -11,7 +11,7 @@ import { Files, nameOf } from '../store/files.js';
 import { Jobs } from '../store/jobs.js';
 import { Parts } from '../store/parts.js';
 import { Words } from '../store/words.js';
-import { Defs } from '../graph/defs.js';
+import { Defs, EDITOR_DEFS } from '../graph/defs.js';
 import { groupNodesToSubgraphs } from '../graph/groupnode.js';
 import { Layers } from './layers.js';
 import { Commands } from './keys.js';
@@ -66,6 +66,8 @@ export class App extends Emitter {
       const part = run.prompt.value && total ? `${Math.round(((done + (max ? value / max : 0)) / total) * 100)} % ` : '';
       document.title = `${part}${dirty.value && file.value ? '• ' : ''}${name.value} — Latent Loom`;
     });
+    // A server that was away, or has been started anew, may know other nodes now.
+    this.socket.on('open', ({ again }) => (again || this.defs.types.size <= EDITOR_DEFS.length) && this.reloadDefs().catch(() => {}));
     this.socket.connect();
     void this.files.refresh().catch(() => {});
     void this.files.refreshTemplates();
@@ -98,7 +100,7 @@ export class App extends Emitter {
   /** What a first visitor sees. */
   async hello() {
     const data = await this.files.template({ pack: '', name: 'hello', thumbnail: false }).catch(() => null);
-    if (data?.nodes && this.defs.types.size > 4) this.open({ ...data, id: crypto.randomUUID() }, { name: this.t('doc.hello') });
+    if (data?.nodes && this.defs.types.size > EDITOR_DEFS.length) this.open({ ...data, id: crypto.randomUUID() }, { name: this.t('doc.hello') });
     else this.blank();
   }
 
