@@ -8,6 +8,7 @@ from annotated_types import Interval
 
 from engine.node import Multiline, Step, node
 from engine.types import Clip, Conditioning, Mask
+from nodes.embeddings import embeddings_in
 from nodes.sizes import MAX_RESOLUTION, FineShare, Pixels8, Share, Strength10
 
 Text = Annotated[str, Multiline(dynamic_prompts=True)]
@@ -15,7 +16,13 @@ AreaSide = Annotated[int, Interval(ge=64, le=MAX_RESOLUTION), Step(8)]
 AreaShare = Annotated[float, Interval(ge=0.0, le=1.0), Step(0.01)]
 
 
-@node("CLIPTextEncode", category="conditioning", title="CLIP Text Encode (Prompt)", search_aliases=("prompt", "text"))
+@node(
+    "CLIPTextEncode",
+    category="conditioning",
+    title="CLIP Text Encode (Prompt)",
+    search_aliases=("prompt", "text"),
+    fingerprint=lambda text, run: embeddings_in(run, text),
+)
 def clip_text_encode(text: Text, clip: Clip) -> Conditioning:
     """A prompt as the model reads it. ``(word:1.3)`` weighs, ``embedding:name`` inserts a textual inversion."""
     return Conditioning(clip.encode(text))
@@ -137,7 +144,11 @@ def conditioning_set_timestep_range(conditioning: Conditioning, start: FineShare
     return Conditioning(set_timestep_range(conditioning, start, end))
 
 
-@node("CLIPTextEncodeSDXL", category="advanced/conditioning")
+@node(
+    "CLIPTextEncodeSDXL",
+    category="advanced/conditioning",
+    fingerprint=lambda text_g, text_l, run: embeddings_in(run, text_g, text_l),
+)
 def clip_text_encode_sdxl(
     clip: Clip,
     width: Annotated[int, Interval(ge=0, le=MAX_RESOLUTION)] = 1024,
@@ -155,7 +166,11 @@ def clip_text_encode_sdxl(
     return Conditioning(encoded)
 
 
-@node("CLIPTextEncodeSDXLRefiner", category="advanced/conditioning")
+@node(
+    "CLIPTextEncodeSDXLRefiner",
+    category="advanced/conditioning",
+    fingerprint=lambda text, run: embeddings_in(run, text),
+)
 def clip_text_encode_sdxl_refiner(
     ascore: Annotated[float, Interval(ge=0.0, le=1000.0), Step(0.01)] = 6.0,
     width: Annotated[int, Interval(ge=0, le=MAX_RESOLUTION)] = 1024,

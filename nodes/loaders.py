@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from engine.folders import Folders
 from engine.node import Blocked, Choose, Folder, Run, node
 from engine.types import Clip, Model, Vae
+from nodes.embeddings import embedding_finder
 from nodes.sizes import Strength100
 
 if TYPE_CHECKING:
@@ -19,18 +18,6 @@ class LoadedCheckpoint(NamedTuple):
     model: Model
     clip: Clip | Blocked
     vae: Vae | Blocked
-
-
-def embedding_finder(run: Run) -> Callable[[str], Path | None]:
-    """Where ``embedding:name`` in a prompt looks: the embeddings folder, with or without the file's suffix."""
-
-    def find(name: str) -> Path | None:
-        for known in run.folders.names("embeddings"):
-            if name in (known, known.rsplit(".", 1)[0]):
-                return run.folders.find("embeddings", known)
-        return None
-
-    return find
 
 
 def parts_of(loaded: Checkpoint, name: str) -> LoadedCheckpoint:
