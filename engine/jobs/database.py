@@ -102,7 +102,7 @@ def migrate(engine: Engine) -> None:
     upgrade(engine)
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(engine: Engine, version: str = "head") -> None:
     """Run the migrations that are missing."""
     from alembic import command
     from alembic.config import Config
@@ -111,7 +111,7 @@ def upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, version)
 
 
 def keep(connection: Any, name: str, value: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from engine.jobs.job import Document, Job, JobError, State, dump, now
-from engine.jobs.statements import FINISH, FIRST, FIRST_OF, INSERT_LOG, LEASE
+from engine.jobs.statements import FINISH, FIRST_OF, LEASE, LEASE_FIRST
 from engine.jobs.store import JobStore, read
 from engine.jobs.tables import jobs
 
@@ -88,20 +88,21 @@ class Leases:
     def _take(self, connection: Connection) -> Job | None:
         if self.store.paused:
             return None
+        until = now() + self.lease_ms
+        if len(self.store.owners) < 2:
+            row = connection.execute(LEASE_FIRST, {"at": now(), "by": self.worker, "until": until}).first()
+            return read(row) if row else None
         job = self._next(connection)
         if job is None:
             return None
         self._served[job.owner] = now()
-        until, tries = now() + self.lease_ms, job.attempts + 1
+        tries = job.attempts + 1
         lease = {"job": job.seq, "at": job.started or now(), "by": self.worker, "until": until, "tries": tries}
         connection.execute(LEASE, lease)
-        return replace(job, state=State.RUNNING, started=job.started or now(), worker=self.worker, attempts=job.attempts + 1)
+        return replace(job, state=State.RUNNING, started=job.started or now(), worker=self.worker, attempts=tries)
 
     def _next(self, connection: Connection) -> Job | None:
-        """The first job in order; among several users' equally urgent first jobs, that of the one served longest ago."""
-        if len(self.store.owners) < 2:
-            row = connection.execute(FIRST).first()
-            return read(row) if row else None
+        """Among the first jobs of several users the most urgent one; among equals, that of the user served longest ago."""
         rows = [connection.execute(FIRST_OF, {"by": owner}).first() for owner in sorted(self.store.owners)]
         found = [read(row) for row in rows if row is not None]
         self.store.owners = {job.owner for job in found}
@@ -119,33 +120,30 @@ class Leases:
 
     def finish(self, job_id: str, ending: Ending, lines: Lines = ()) -> "Future[None]":
         """Write how a job of ours ended, and its log; an error if it is not running or not ours."""
-        end, log = self._rows(job_id, ending, lines)
-        return self.store.writer.submit(lambda connection: self._finish(connection, job_id, end, log))
+        end = self._row(job_id, ending, lines)
+        return self.store.writer.submit(lambda connection: self._finish(connection, job_id, end))
 
     def finish_and_take(self, job_id: str, ending: Ending, lines: Lines = ()) -> "Future[Job | None]":
         """Both in one change: the busy worker's way."""
-        end, log = self._rows(job_id, ending, lines)
+        end = self._row(job_id, ending, lines)
 
         def work(connection: Connection) -> Job | None:
-            self._finish(connection, job_id, end, log)
+            self._finish(connection, job_id, end)
             return self._take(connection)
 
         return self.store.writer.submit(work)
 
-    def _rows(self, job_id: str, ending: Ending, lines: Lines) -> tuple[Document, list[Document]]:
-        end = {
+    def _row(self, job_id: str, ending: Ending, lines: Lines) -> Document:
+        return {
             "job": job_id, "by": self.worker, "end": ending.state.value, "at": now(), "shown": dump(ending.outputs),
             "about": dump(ending.meta), "told": dump(ending.messages), "wrong": dump(ending.error) if ending.error else None,
-            "many": ending.outputs_count,
+            "many": ending.outputs_count, "lines": dump(list(lines)),
         }  # fmt: skip
-        return end, [{"job_id": job_id, "time": when, "text": text} for when, text in lines]
 
-    def _finish(self, connection: Connection, job_id: str, end: Document, log: list[Document]) -> None:
+    def _finish(self, connection: Connection, job_id: str, end: Document) -> None:
         if connection.execute(FINISH, end).rowcount != 1:
             state = connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar()
             raise JobError(f"Expected job {job_id} to be running here, but it is {state or 'gone'}; its result is dropped.")
-        if log:
-            connection.execute(INSERT_LOG, log)
         self.store.writer.after_commit(lambda: self.store.count(-1))
 
     def put_back(self, job_id: str) -> "Future[None]":

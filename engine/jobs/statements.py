@@ -1,9 +1,9 @@
 """The statements of a job's way through the queue, built once: building one anew costs more than running it."""
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from engine.jobs.job import State
-from engine.jobs.tables import job_logs, jobs
+from engine.jobs.tables import jobs
 
 COLUMNS = (
     jobs.c.seq, jobs.c.id, jobs.c.owner, jobs.c.state, jobs.c.rank, jobs.c.number, jobs.c.client_id, jobs.c.workflow_id,
@@ -14,11 +14,15 @@ ORDER = (jobs.c.rank, jobs.c.number, jobs.c.seq)
 """Who runs first: higher priority, then lower number, then earlier."""
 
 INSERT_JOB = insert(jobs)
-INSERT_LOG = insert(job_logs)
 GET = select(*COLUMNS).where(jobs.c.id == bindparam("job"))
 GET_OWNED = GET.where(jobs.c.owner == bindparam("by"))
-FIRST = select(*COLUMNS).where(jobs.c.state == State.QUEUED.value).order_by(*ORDER).limit(1).with_for_update(skip_locked=True)
-FIRST_OF = FIRST.where(jobs.c.owner == bindparam("by"))
+FIRST_OF = (
+    select(*COLUMNS)
+    .where(jobs.c.state == State.QUEUED.value, jobs.c.owner == bindparam("by"))
+    .order_by(*ORDER)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
 LEASE = (
     update(jobs)
     .where(jobs.c.seq == bindparam("job"))
@@ -27,11 +31,29 @@ LEASE = (
         attempts=bindparam("tries"),
     )
 )  # fmt: skip
+LEASE_FIRST = (
+    update(jobs)
+    .where(
+        jobs.c.seq
+        == select(jobs.c.seq)
+        .where(jobs.c.state == State.QUEUED.value)
+        .order_by(*ORDER)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    .values(
+        state=State.RUNNING.value, started=func.coalesce(jobs.c.started, bindparam("at")), worker=bindparam("by"),
+        lease_until=bindparam("until"), attempts=jobs.c.attempts + 1,
+    )
+    .returning(*COLUMNS)
+)  # fmt: skip
 FINISH = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"), jobs.c.worker == bindparam("by"), jobs.c.state == State.RUNNING.value)
     .values(
         state=bindparam("end"), finished=bindparam("at"), outputs=bindparam("shown"), meta=bindparam("about"),
-        messages=bindparam("told"), error=bindparam("wrong"), outputs_count=bindparam("many"), lease_until=None,
+        messages=bindparam("told"), error=bindparam("wrong"), outputs_count=bindparam("many"), log=bindparam("lines"),
+        lease_until=None,
     )
 )  # fmt: skip

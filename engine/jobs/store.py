@@ -1,5 +1,6 @@
 """The queue and its past in a database: a submitted prompt is a row, committed before anyone is told its id."""
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -8,8 +9,8 @@ from sqlalchemy import Connection, Engine, Select, and_, delete, func, or_, sele
 
 from engine.jobs.database import keep, syncer
 from engine.jobs.job import OPEN, Job, JobError, State, Submission, dump, now
-from engine.jobs.statements import COLUMNS, GET, GET_OWNED, INSERT_JOB, INSERT_LOG, ORDER
-from engine.jobs.tables import job_logs, jobs, marks
+from engine.jobs.statements import COLUMNS, GET, GET_OWNED, INSERT_JOB, ORDER
+from engine.jobs.tables import jobs, marks
 from engine.jobs.writer import Writer
 
 
@@ -162,17 +163,11 @@ class JobStore:
         """Whether no job is started. Another process' word arrives with the next ``recount``."""
         return self._paused
 
-    # logs -------------------------------------------------------------------------------------------------------------
-
-    def log(self, job_id: str, lines: Sequence[tuple[int, str]]) -> "Future[None]":
-        """Append (time, text) lines to a job's log."""
-        rows = [{"job_id": job_id, "time": when, "text": text} for when, text in lines]
-        return self.writer.submit(lambda connection: write_log(connection, job_id, rows))
-
-    def read_log(self, job_id: str, limit: int = 1000) -> list[tuple[int, str]]:
-        query = select(job_logs.c.time, job_logs.c.text).where(job_logs.c.job_id == job_id).order_by(job_logs.c.n).limit(limit)
+    def log_of(self, job_id: str) -> list[tuple[int, str]]:
+        """What happened to a job that has ended: (time, text) lines."""
         with self.reading() as connection:
-            return [(row.time, row.text) for row in connection.execute(query)]
+            text = connection.execute(select(jobs.c.log).where(jobs.c.id == job_id)).scalar()
+        return [(when, line) for when, line in json.loads(text or "[]")]
 
 
 def owned(query: "Select[Any]", owner: str | None) -> "Select[Any]":
@@ -195,12 +190,6 @@ def find_same(connection: Connection, wanted: Submission) -> Job | None:
     return job
 
 
-def write_log(connection: Connection, job_id: str, rows: list[dict[str, Any]]) -> None:
-    if rows and connection.execute(select(jobs.c.seq).where(jobs.c.id == job_id)).first():
-        connection.execute(INSERT_LOG, rows)
-
-
 def forget(connection: Connection, job_ids: Sequence[str]) -> None:
-    """Remove finished jobs and their logs for good."""
-    connection.execute(delete(job_logs).where(job_logs.c.job_id.in_(job_ids)))
+    """Remove finished jobs for good."""
     connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))

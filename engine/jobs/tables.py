@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-VERSION = "0001"
+VERSION = "0002"
 """The migration that yields the tables below."""
 
 metadata = MetaData(
@@ -47,22 +47,13 @@ jobs = Table(
     Column("messages", Text),
     Column("error", Text),
     Column("outputs_count", Integer, nullable=False, default=0),
+    Column("log", Text),
     Index("ix_jobs_order", "state", "rank", "number", "seq"),
     Index("ix_jobs_owner_order", "state", "owner", "rank", "number", "seq"),
     Index("ix_jobs_owner_key", "owner", "idempotency_key", unique=True),
     Index("ix_jobs_history", "owner", "finished", "seq"),
     Index("ix_jobs_finished", "finished", "seq"),
     sqlite_autoincrement=True,
-)
-
-job_logs = Table(
-    "job_logs",
-    metadata,
-    Column("n", Serial, primary_key=True, autoincrement=True),
-    Column("job_id", String(128), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
-    Column("time", BigInteger, nullable=False),
-    Column("text", Text, nullable=False),
-    Index("ix_job_logs_job", "job_id", "n"),
 )
 
 marks = Table(

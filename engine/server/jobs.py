@@ -248,7 +248,7 @@ async def move_job(request: web.Request) -> web.Response:
 async def job_log(request: web.Request) -> web.Response:
     """What happened to a job, line by line."""
     job = job_of(request)
-    lines = await asyncio.to_thread(site_of(request).store.read_log, job.id)
+    lines = await asyncio.to_thread(site_of(request).store.log_of, job.id)
     return json_answer({"lines": [{"time": when, "text": text} for when, text in lines]})
 
 

@@ -264,13 +264,26 @@ def test_history_is_paged_searched_and_bounded(store: JobStore) -> None:
 
 def test_a_log_goes_with_its_job(store: JobStore) -> None:
     job_id = submit(store)
-    store.log(job_id, [(1, "a"), (2, "b")]).result()
-    store.log("unknown", [(1, "a")]).result()
-    assert store.read_log(job_id) == [(1, "a"), (2, "b")]
-    assert store.read_log("unknown") == []
-    store.cancel([job_id]).result()
+    leases = Leases(store)
+    leases.take().result()
+    assert store.log_of(job_id) == []
+    leases.finish(job_id, ending(), [(1, "a"), (2, "b")]).result()
+    assert store.log_of(job_id) == [(1, "a"), (2, "b")]
     assert History(store).delete([job_id]).result() == [job_id]
-    assert store.read_log(job_id) == []
+    assert store.log_of(job_id) == []
+
+
+def test_an_older_database_is_brought_up_to_date(url: str) -> None:
+    engine = create_engine(url)
+    upgrade(engine, "0001")
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO users VALUES ('u', 'Ann', 'admin', NULL, 1)"))
+    engine.dispose()
+    store = JobStore(open_database(url))
+    assert store.log_of(submit(store)) == []
+    with store.reading() as connection:
+        assert connection.execute(text("SELECT name FROM users")).scalar() == "Ann"
+    store.close()
 
 
 def test_the_migrations_make_the_tables_of_the_code(url: str) -> None:
