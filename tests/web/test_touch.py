@@ -43,6 +43,23 @@ def test_tap_selects(touch):
     assert touch.selected() == {4}
 
 
+def test_tap_in_several_mode_adds_to_the_selection(touch):
+    several = touch.page.locator('.zoombox button:has(use[href$="#square-mouse-pointer"])')
+    several.tap()
+    try:
+        touch.fingers.tap(touch.title(1))
+        touch.settle()
+        touch.page.wait_for_timeout(400)
+        touch.fingers.tap(touch.title(4))
+        touch.settle()
+        assert touch.selected() == {1, 4}
+        touch.fingers.tap(touch.title(1))
+        touch.settle()
+        assert touch.selected() == {4}
+    finally:
+        several.tap()
+
+
 def test_tap_one_socket_then_another(touch):
     touch.fingers.drag([touch.input(5, 1)], [touch.page_at(720, 600)])
     touch.settle()

@@ -181,8 +181,8 @@ def test_shaking_a_node_takes_it_out_and_heals_the_wire(editor):
     x, y = editor.title(2)
     editor.page.mouse.move(x, y)
     editor.page.mouse.down()
-    for i in range(1, 8):
-        editor.page.mouse.move(x + (40 if i % 2 else -40), y + 2, steps=2)
+    for i in range(1, 17):
+        editor.page.mouse.move(x + (40 if i % 2 else -40), y + 2)
     editor.page.mouse.up()
     editor.settle()
     assert editor.links() == {(1, 0, 3, 0)}

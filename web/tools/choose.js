@@ -136,9 +136,8 @@ function onNode(stage, p, hit, double) {
   const { doc } = stage;
   const { id } = hit.node;
   const chosen = doc.selection.nodes.has(id);
-  if (!chosen && !p.shift && !p.ctrl) doc.select({ nodes: [id] });
-  else if (!chosen && p.alt) doc.select({ nodes: [id] });
   const plus = (p.shift || p.ctrl || stage.multi) && !p.alt;
+  if (!chosen && !plus) doc.select({ nodes: [id] });
   let added = false;
   const tool = move(stage, p, {
     still: (q) => {
@@ -209,7 +208,7 @@ function onCanvas(stage, p, double) {
   if (p.alt) return cut(stage, p);
   if (p.ctrl || stage.app.prefs?.get('canvas.mode') === 'select') return boxSelect(stage, p);
   return pan(stage, p, (q) => {
-    if (!q.shift) doc.select({ nodes: [], groups: [], reroutes: [] });
+    if (!q.shift && !stage.multi) doc.select({ nodes: [], groups: [], reroutes: [] });
   });
 }
 
