@@ -1,0 +1,204 @@
+"""The process a pack is alone in, ``python -m engine.packs.cell``: it confines itself before it reads a line of the pack."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import socket
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.folders import Folders
+from engine.node import Lazy
+from engine.packs import wire
+from engine.packs.confinement import Permissions, confine
+from engine.registry import Failure, is_foreign, load_pack
+from engine.run import CancelledError, Job, Run
+from engine.spec import MISSING, Folder, NodeSpec, Port
+
+
+@dataclass
+class Prison:
+    """The inside: node types by name, and objects that stay here, by number."""
+
+    line: socket.socket
+    specs: dict[str, NodeSpec]
+    folders: Folders
+    objects: dict[int, Any]
+    last: int = 0
+
+    def keep(self, value: Any) -> int:
+        self.last += 1
+        self.objects[self.last] = value
+        return self.last
+
+    def find(self, number: int) -> Any:
+        return self.objects[number]
+
+    def tell(self, **message: Any) -> None:
+        wire.send(self.line, message, self.keep)
+
+    def ask(self, **message: Any) -> dict[str, Any]:
+        self.tell(**message)
+        return wire.receive(self.line, self.find)
+
+    def serve(self) -> None:
+        """Answer until the other side is gone."""
+        while True:
+            try:
+                asked = wire.receive(self.line, self.find)
+            except wire.ClosedError:
+                return
+            for number in asked.get("drop", ()):
+                self.objects.pop(number, None)
+            try:
+                self.tell(op="done", **self.answer(asked))
+            except CancelledError:
+                self.tell(op="cancelled")
+            except (Exception, SystemExit) as error:
+                lines = traceback.format_exception(error)
+                self.tell(op="error", kind=type(error).__name__, message=str(error), lines=lines)
+
+    def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        spec = self.specs[asked["type"]]
+        run = InnerRun(self, asked["run"])
+        match asked["op"]:
+            case "call":
+                inputs = dict(asked["inputs"])
+                if spec.is_async and spec.needs is None:
+                    inputs |= {port.name: Lazy(inputs[port.name]) for port in spec.inputs if port.lazy and port.name in inputs}
+                with inference():
+                    return {"value": waited(spec.call(inputs, run)), "ui": dict(run.ui)}
+            case "fingerprint":
+                assert spec.fingerprint is not None
+                return {"value": waited(spec.fingerprint(asked["inputs"], run))}
+            case "validate":
+                assert spec.validate is not None
+                answer = waited(spec.validate(asked["inputs"], asked["linked"]))
+                return {"value": answer if answer is None or isinstance(answer, bool | str) else str(answer)}
+            case "needs":
+                assert spec.needs is not None
+                return {"value": [str(name) for name in waited(spec.needs(asked["inputs"], run)) or ()]}
+        raise ValueError(asked["op"])
+
+
+class InnerRun(Run):
+    """What a node in here sees of its job: progress, previews and files go through the other side, which decides."""
+
+    __slots__ = ("prison",)
+
+    def __init__(self, prison: Prison, told: Mapping[str, Any]) -> None:
+        job = Job(
+            id=told["job"], prompt=told["prompt"], extra=told["extra"] or {}, folders=prison.folders, previews=told["previews"]
+        )
+        super().__init__(told["node"], told["type"], told["display"], None, job, told["call_index"])
+        self.prison = prison
+
+    def check(self) -> None:
+        if self.prison.ask(op="check")["cancelled"]:
+            raise CancelledError
+
+    def progress(self, value: float, total: float, note: str = "") -> None:
+        if self.prison.ask(op="progress", value=float(value), total=float(total), note=str(note))["cancelled"]:
+            raise CancelledError
+
+    def preview(self, data: bytes, mime: str = "image/jpeg") -> None:
+        self.prison.ask(op="preview", data=data, mime=mime)
+
+    def save(
+        self,
+        data: bytes | Iterable[bytes],
+        extension: str,
+        *,
+        prefix: str = "ComfyUI",
+        kind: str = "output",
+        width: int = 0,
+        height: int = 0,
+    ) -> Any:
+        from engine.outputs import Saved
+
+        whole = bytes(data) if isinstance(data, bytes | bytearray) else b"".join(data)
+        told = {"data": whole, "extension": extension, "prefix": prefix, "kind": kind, "width": width, "height": height}
+        saved = self.prison.ask(op="save", **told)
+        return Saved(saved["filename"], saved["subfolder"], saved["type"], Path(saved["path"]))
+
+
+def inference() -> Any:
+    from engine.calling import inference as mode
+
+    return mode()
+
+
+def waited(value: Any) -> Any:
+    if not inspect.isawaitable(value):
+        return value
+
+    async def wait() -> Any:
+        return await value
+
+    return asyncio.run(wait())
+
+
+def described(spec: NodeSpec, folders: Folders) -> dict[str, Any]:
+    """A node type in plain words."""
+    words = ("type", "title", "category", "description", "output_node", "input_is_list", "lane", "keyed_by_id", "retry",
+             "deprecated", "experimental", "dev_only", "api_node", "checks_types")  # fmt: skip
+    return {
+        **{word: getattr(spec, word) for word in words},
+        "search_aliases": list(spec.search_aliases), "hidden": dict(spec.hidden), "checks_itself": sorted(spec.checks_itself),
+        "inputs": [port_in_words(port, folders, spec) for port in spec.inputs],
+        "dynamic": port_in_words(spec.dynamic, folders, spec) if spec.dynamic else None,
+        "outputs": [[one.name, str(one.type), one.is_list, one.tooltip, list(one.choices) if one.choices else None]
+                    for one in spec.outputs],
+        "asks": [name for name in ("fingerprint", "validate", "needs") if getattr(spec, name) is not None],
+    }  # fmt: skip
+
+
+def port_in_words(port: Port, folders: Folders, spec: NodeSpec) -> dict[str, Any]:
+    choices = port.choices
+    folder = [choices.name, list(choices.extra), list(choices.suffixes)] if isinstance(choices, Folder) else None
+    listed = None if choices is None or folder else list(choices(folders) if callable(choices) else choices)
+    return {
+        "name": port.name, "type": port.type, "required": port.required,
+        "default": None if port.default is MISSING else port.default, "has_default": port.default is not MISSING,
+        "widget": port.widget, "lazy": port.lazy and spec.needs is not None,
+        "raw": port.raw, "folder": folder, "choices": listed, "options": json.loads(json.dumps(dict(port.options), default=str)),
+    }  # fmt: skip
+
+
+def load(path: Path, folders: Folders) -> Iterable[Any]:
+    """The pack's nodes; ComfyUI's modules, where it wants them, look into our folders."""
+    if is_foreign(path):
+        importlib.import_module("engine.comfy.host").host().folders = folders
+    return load_pack(path)
+
+
+def main(line: socket.socket) -> None:
+    config = json.loads(sys.argv[2])
+    given: Any = {name: Path(path) for name, path in config["folders"].items()}
+    folders = Folders(**given)
+    prison = Prison(line, {}, folders, {})
+    failures: list[list[str]] = []
+    try:
+        may = config["permissions"]
+        confine(Permissions(tuple(may["read"]), tuple(may["write"]), may["network"], may["subprocesses"], may["memory"]))
+        for found in load(Path(config["path"]), folders):
+            if isinstance(found, Failure):
+                failures.append([found.module, found.message, found.traceback])
+            else:
+                prison.specs[found.type] = found
+        prison.tell(op="ready", specs=[described(spec, folders) for spec in prison.specs.values()], failures=failures)
+    except (Exception, SystemExit) as error:
+        prison.tell(op="error", kind=type(error).__name__, message=str(error), lines=traceback.format_exception(error))
+        return
+    prison.serve()
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

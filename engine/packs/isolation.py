@@ -1,0 +1,294 @@
+"""A pack in a process of its own, seen from here: its node types, and calls that go there and come back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.folders import PROJECT, Folders
+from engine.packs import wire
+from engine.packs.confinement import Permissions, supported
+from engine.packs.trust import digest
+from engine.registry import Failure
+from engine.run import CancelledError, Run
+from engine.spec import MISSING, Blocked, Expand, Folder, NodeSpec, Outcome, Output, Port
+
+log = logging.getLogger(__name__)
+START_SECONDS = 120.0
+GRACE_SECONDS = 2.0
+
+
+class IsolationError(RuntimeError):
+    """An isolated pack that failed, ended or cannot be started; the message says which and why."""
+
+
+class Handle:
+    """An object that stays in a pack's process; it can be given back to that pack and to nobody else."""
+
+    def __init__(self, cell: Cell, number: int, life: int) -> None:
+        self.cell, self.number, self.life = cell, number, life
+        weakref.finalize(self, cell.dropped.append, (life, number))
+
+
+@dataclass(eq=False)
+class Cell:
+    """A pack's process; started when it is needed, started anew when it has ended. One call at a time."""
+
+    path: Path
+    folders: Folders
+    permissions: Permissions = field(default_factory=Permissions)
+    python: str = sys.executable
+    dropped: list[tuple[int, int]] = field(default_factory=list)
+    _process: subprocess.Popen[bytes] | None = None
+    _line: socket.socket | None = None
+    _scratch: tempfile.TemporaryDirectory[str] | None = None
+    _life: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def name(self) -> str:
+        return self.path.stem if self.path.is_file() else self.path.name
+
+    def specs(self) -> list[NodeSpec | Failure]:
+        """Start it and ask what it has."""
+        ready = self.start()
+        version = digest(self.path)
+        failures = [Failure(str(module), str(message), str(lines)) for module, message, lines in ready["failures"]]
+        return [*(self.spec(told, version) for told in ready["specs"]), *failures]
+
+    def start(self) -> dict[str, Any]:
+        if (why := supported()) is not None:
+            raise IsolationError(f"{self.name} cannot be isolated: {why}. It does not run.")
+        self.stop()
+        ours, theirs = socket.socketpair()
+        self._scratch = tempfile.TemporaryDirectory(prefix=f"{self.name}-")
+        self._life += 1
+        words = [self.python, "-m", "engine.packs.cell", str(theirs.fileno()), json.dumps(self.config())]
+        home = self._scratch.name
+        environment = {
+            "HOME": home, "TMPDIR": home, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": home, "MPLCONFIGDIR": home,
+        }  # fmt: skip
+        self._process = self.spawn(words, environment, theirs.fileno())
+        theirs.close()
+        self._line = ours
+        ready = self.next(time.monotonic() + START_SECONDS, None)
+        if ready.get("op") != "ready":
+            self.stop()
+            raise IsolationError(f"{ready.get('kind')}: {ready.get('message')}")
+        log.info("%s runs in a process of its own (%d)", self.name, self._process.pid)
+        return ready
+
+    def spawn(self, words: list[str], environment: Mapping[str, str], line: int) -> subprocess.Popen[bytes]:
+        """Start the process from a thread that lives as long as it: the kernel ends a process with the thread that made it."""
+        made: queue.Queue[subprocess.Popen[bytes] | OSError] = queue.Queue()
+
+        def keep() -> None:
+            try:
+                process = subprocess.Popen(
+                    words, cwd=PROJECT, env=environment, pass_fds=[line], stdin=subprocess.DEVNULL, stdout=2,
+                    start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                made.put(error)
+                return
+            made.put(process)
+            process.wait()
+
+        threading.Thread(target=keep, name=f"cell-{self.name}", daemon=True).start()
+        started = made.get()
+        if isinstance(started, OSError):
+            raise IsolationError(f"{self.name} cannot be started: {started}")
+        return started
+
+    def config(self) -> dict[str, Any]:
+        assert self._scratch is not None
+        folders = {name: str(self.folders.work(name)) for name in ("input", "output", "temp", "user")}
+        folders |= {"base": str(self.folders.base), "models": str(self.folders.models or self.folders.base / "models")}
+        read = [str(self.path), str(PROJECT / "engine"), str(PROJECT / "nodes"), folders["models"], folders["input"]]
+        read += [str(root) for kind in self.folders.kinds() for root in self.folders.roots(kind)]
+        write = [self._scratch.name, folders["output"], folders["temp"], *self.permissions.write]
+        for folder in (folders["output"], folders["temp"]):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        permissions = {
+            "read": [*read, *self.permissions.read], "write": write, "network": self.permissions.network,
+            "subprocesses": self.permissions.subprocesses, "memory": self.permissions.memory,
+        }  # fmt: skip
+        return {"path": str(self.path.resolve()), "folders": folders, "permissions": permissions}
+
+    def stop(self) -> None:
+        """End the process; what stayed in it is gone."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+        if self._process is not None:
+            self._process.wait()
+        if self._line is not None:
+            self._line.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._process = self._line = self._scratch = None
+
+    # Calls
+
+    def ask(self, run: Run, **message: Any) -> dict[str, Any]:
+        """Send a question and see to what it asks back, until it is answered."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self.start()
+            dropped, self.dropped[:] = list(self.dropped), []
+            numbers = [number for life, number in dropped if life == self._life]
+            assert self._line is not None
+            wire.send(self._line, {**message, "drop": numbers, "run": told_of(run)}, self.number)
+            while True:
+                said = self.next(None, run)
+                match said.get("op"):
+                    case "done":
+                        return said
+                    case "cancelled":
+                        raise CancelledError
+                    case "error":
+                        raise IsolationError(f"{said.get('message') or said.get('kind')} ({said.get('kind')}, in {self.name})")
+                wire.send(self._line, self.favour(said, run), self.number)
+
+    def next(self, until: float | None, run: Run | None) -> dict[str, Any]:
+        """The next message. A stopped job gives it a moment, then ends the process; so does a time that is up."""
+        assert self._line is not None
+        stopping: float | None = None
+        while True:
+            readable, _, _ = select.select([self._line], [], [], 0.1)
+            if readable:
+                try:
+                    return wire.receive(self._line, lambda number: Handle(self, number, self._life))
+                except (wire.ClosedError, OSError):
+                    raise IsolationError(self.end()) from None
+                except wire.WireError as error:
+                    self.stop()
+                    raise IsolationError(f"{self.name} sent {error}. Its process was ended.") from None
+            now = time.monotonic()
+            if run is not None and run.cancelled:
+                stopping = stopping or now + GRACE_SECONDS
+            if (stopping is not None and now > stopping) or (until is not None and now > until):
+                self.stop()
+                if stopping is not None:
+                    raise CancelledError
+                raise IsolationError(f"{self.name} did not start within {START_SECONDS:.0f} seconds.")
+
+    def end(self) -> str:
+        """Why the process is gone, in words."""
+        assert self._process is not None
+        code = self._process.wait(GRACE_SECONDS * 2)
+        self.stop()
+        if code < 0:
+            return f"the process of {self.name} was ended by {signal.Signals(-code).name}. The next call starts it anew."
+        return f"the process of {self.name} ended with code {code}. The next call starts it anew."
+
+    def favour(self, asked: Mapping[str, Any], run: Run) -> dict[str, Any]:
+        """What a node asks of its job."""
+        match asked.get("op"):
+            case "check":
+                return {"cancelled": run.cancelled}
+            case "progress":
+                if not run.cancelled:
+                    run.progress(float(asked["value"]), float(asked["total"]), str(asked["note"])[:200])
+                return {"cancelled": run.cancelled}
+            case "preview":
+                if run.wants_preview() and asked["mime"] in ("image/jpeg", "image/png"):
+                    run.preview(bytes(asked["data"]), str(asked["mime"]))
+                return {}
+            case "save":
+                kind = "temp" if asked["kind"] == "temp" else "output"
+                saved = run.save(
+                    bytes(asked["data"]), str(asked["extension"]), prefix=str(asked["prefix"]), kind=kind,
+                    width=int(asked["width"]), height=int(asked["height"]),
+                )  # fmt: skip
+                return {**saved.ui(), "path": str(saved.path)}
+        self.stop()
+        raise IsolationError(f"{self.name} asked for {asked.get('op')!r}, which there is not. Its process was ended.")
+
+    def number(self, value: Any) -> int:
+        """The number of an object that is in there; others cannot go in."""
+        if isinstance(value, Handle) and value.cell is self and value.life == self._life:
+            return value.number
+        if isinstance(value, Handle):
+            raise wire.WireError("this value was in a process that has ended. Run the node that made it again.")
+        raise wire.WireError(f"a {type(value).__name__} cannot be given to an isolated pack: it holds what only this process has")
+
+    # Node types
+
+    def spec(self, told: Mapping[str, Any], version: str) -> NodeSpec:
+        """A node type from its words."""
+        name = str(told["type"])
+        asks = set(told["asks"])
+
+        def call(inputs: Mapping[str, Any], run: Run) -> Outcome:
+            said = self.ask(run, op="call", type=name, inputs=dict(inputs))
+            run.emit_ui(**said["ui"])
+            value = said["value"]
+            return value if isinstance(value, Blocked | Expand) else tuple(value)
+
+        def fingerprint(inputs: Mapping[str, Any], run: Run) -> Any:
+            return self.ask(run, op="fingerprint", type=name, inputs=dict(inputs))["value"]
+
+        def validate(inputs: Mapping[str, Any], linked: Mapping[str, str]) -> Any:
+            if not self._lock.acquire(blocking=False):
+                return None  # it is at work: a server that checks a prompt must not wait for that
+            try:
+                return self.ask(Run(), op="validate", type=name, inputs=dict(inputs), linked=dict(linked))["value"]
+            finally:
+                self._lock.release()
+
+        def needs(inputs: Mapping[str, Any], run: Run) -> Any:
+            return self.ask(run, op="needs", type=name, inputs=dict(inputs))["value"]
+
+        words = ("title", "category", "description", "output_node", "input_is_list", "keyed_by_id", "retry", "deprecated",
+                 "experimental", "dev_only", "api_node", "checks_types")  # fmt: skip
+        return NodeSpec(
+            type=name, call=call, inputs=tuple(port_of(port) for port in told["inputs"]),
+            outputs=tuple(output_of(*one) for one in told["outputs"]), module=f"custom_nodes.{self.name}", version=version,
+            lane="io" if told["lane"] == "io" else "device", dynamic=port_of(told["dynamic"]) if told["dynamic"] else None,
+            search_aliases=tuple(told["search_aliases"]), hidden=dict(told["hidden"]),
+            checks_itself=frozenset(told["checks_itself"]),
+            fingerprint=fingerprint if "fingerprint" in asks else None, validate=validate if "validate" in asks else None,
+            needs=needs if "needs" in asks else None, **{word: told[word] for word in words},
+        )  # fmt: skip
+
+
+def output_of(name: str, type: str, is_list: bool, tooltip: str, choices: list[Any] | None) -> Output:
+    return Output(str(name), str(type), bool(is_list), str(tooltip), choices)
+
+
+def port_of(told: Mapping[str, Any]) -> Port:
+    folder = told["folder"]
+    return Port(
+        name=str(told["name"]), type=str(told["type"]), required=bool(told["required"]),
+        default=told["default"] if told["has_default"] else MISSING, widget=bool(told["widget"]), lazy=bool(told["lazy"]),
+        raw=bool(told["raw"]), options=dict(told["options"]),
+        choices=Folder(folder[0], tuple(folder[1]), tuple(folder[2])) if folder else told["choices"],
+    )  # fmt: skip
+
+
+def told_of(run: Run) -> dict[str, Any]:
+    """What a node in there may know of its job."""
+    job = run.job
+    return {
+        "job": job.id, "node": run.node, "type": run.type, "display": run.display, "call_index": run.call_index,
+        "previews": job.previews, "prompt": plain(job.prompt), "extra": plain(job.extra),
+    }  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str)) if value is not None else None
