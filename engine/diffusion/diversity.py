@@ -6,7 +6,7 @@ Features are (n, d) with rows of length 1; a kernel K is (n, n), K_ij = k(x_i, x
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -87,6 +87,12 @@ def vae_features(vae: Vae, images: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
+def detail(images: Tensor) -> float:
+    """How much of pictures (n, H, W, 3) is fine: mean difference from their 3 x 3 average. Noise is fine too: look at them."""
+    picture = images[..., :3].movedim(-1, 1).float()
+    return float((picture - F.avg_pool2d(picture, 3, 1, 1, count_include_pad=False)).abs().mean())
+
+
 class Interval(NamedTuple):
     """A mean, and where it lies with 95 % confidence."""
 
@@ -97,21 +103,23 @@ class Interval(NamedTuple):
 
 def bootstrap(values: Sequence[float], seed: int = 0) -> Interval:
     """The interval by drawing as many of the values, with repetition, again and again. Efron 1979, "Bootstrap methods"."""
-    return bootstrap_of(lambda rows: float(torch.tensor(values, dtype=torch.float64)[rows].mean()), len(values), seed)
+    drawn = torch.tensor(values, dtype=torch.float64)
+    return _interval(drawn.mean(), drawn[_resampled(len(values), seed)].mean(1))
 
 
 def bootstrap_ratio(values: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:
     """Of mean(values) / mean(others), of the same prompts in the same order: what they share does not widen it."""
     a, b = (torch.tensor(some, dtype=torch.float64) for some in (values, others))
-    return bootstrap_of(lambda rows: float(a[rows].mean() / b[rows].mean()), len(values), seed)
+    rows = _resampled(len(values), seed)
+    return _interval(a.mean() / b.mean(), a[rows].mean(1) / b[rows].mean(1))
 
 
-def bootstrap_of(statistic: Callable[[Tensor], float], n: int, seed: int = 0) -> Interval:
-    """The interval of a statistic of row numbers, drawn ``RESAMPLES`` times."""
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.tensor([statistic(torch.randint(n, (n,), generator=generator)) for _ in range(RESAMPLES)])
-    low, high = (float(draws.quantile(q)) for q in (0.025, 0.975))
-    return Interval(statistic(torch.arange(n)), low, high)
+def _resampled(n: int, seed: int) -> Tensor:
+    return torch.randint(n, (RESAMPLES, n), generator=torch.Generator().manual_seed(seed))
+
+
+def _interval(mean: Tensor, draws: Tensor) -> Interval:
+    return Interval(float(mean), float(draws.quantile(0.025)), float(draws.quantile(0.975)))
 
 
 class Variety(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from engine.diffusion.diversity import Interval, bootstrap, bootstrap_ratio
+from engine.diffusion.diversity import Interval, bootstrap, bootstrap_ratio, detail
 from engine.diffusion.diversity_run import Diversity, Measured
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def _numbers(setting: Measured, first: Measured) -> dict[str, Any]:
     for name in ("vendi", "distance", "layout"):
         values, others = ([getattr(v, name) for v in some.varieties] for some in (setting, first))
         line[name] = _interval(bootstrap(values)) | {"of_first": _interval(bootstrap_ratio(values, others)), "prompts": values}
+    fine, others = ([detail(batch) for batch in some.images] for some in (setting, first))
+    line["detail"] = _interval(bootstrap(fine)) | {"of_first": _interval(bootstrap_ratio(fine, others)), "prompts": fine}
     for name, known in (("fidelity", setting.fidelity), ("clip_distance", setting.clip_distance)):
         if known:
             line[name] = _interval(bootstrap(known)) | {"prompts": list(known)}
@@ -84,7 +86,7 @@ def scatter(diversity: Diversity, across: str = "distance") -> Image:
     picture = PILImage.new("RGB", PLOT, BACKGROUND)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
     left, right, top, bottom = 70, PLOT[0] - 30, 30, PLOT[1] - 60 - 20 * ((len(lines) + 1) // 2)
-    most_x, most_y = max(x["high"] for x in xs) * 1.1 or 1.0, (1.0 if judged else max(y["high"] for y in ys) * 1.1)
+    most_x, most_y = max(x["high"] for x in xs) * 1.1 or 1.0, 1.05 if judged else max(y["high"] for y in ys) * 1.1
 
     def place(x: float, y: float) -> tuple[float, float]:
         return left + (right - left) * x / most_x, bottom - (bottom - top) * y / most_y
@@ -112,7 +114,7 @@ def scatter(diversity: Diversity, across: str = "distance") -> Image:
 def page(diversity: Diversity, title: str = "Diversity") -> str:
     """One HTML file with the table, the scatter and the pictures in it."""
     lines = numbers(diversity)["settings"]
-    names = [name for name in ("vendi", "distance", "layout", "clip_distance", "fidelity") if name in lines[0]]
+    names = [name for name in ("vendi", "distance", "layout", "clip_distance", "fidelity", "detail") if name in lines[0]]
     head = "".join(f"<th>{name}</th>" for name in ("setting", "calls", "seconds", *names, "distance of first"))
     rows = "".join(
         f"<tr><td>{i + 1}. {html.escape(line['name'])}</td><td>{line['calls']:.3g}</td><td>{line['seconds']:.3g}</td>"
@@ -158,5 +160,6 @@ def summary(diversity: Diversity) -> str:
     for line in numbers(diversity)["settings"]:
         fidelity = f", fidelity {line['fidelity']['mean']:.0%}" if "fidelity" in line else ""
         varied = f"distance {line['distance']['mean']:.3f} ({line['distance']['of_first']['mean']:.0%} of the first)"
-        lines.append(f"{line['name']}: Vendi {line['vendi']['mean']:.2f}, {varied}{fidelity}, {line['calls']:.3g} calls")
+        fine = f"detail {line['detail']['of_first']['mean']:.0%}"
+        lines.append(f"{line['name']}: Vendi {line['vendi']['mean']:.2f}, {varied}{fidelity}, {fine}, {line['calls']:.3g} calls")
     return "\n".join(lines)

@@ -26,7 +26,7 @@ from engine.diffusion.variety import cads, embedding_noise
 if TYPE_CHECKING:
     from engine.types import Latent
 
-JUDGED_AT = (0.2, 0.4, 0.6)
+JUDGED_AT = (0.25, 0.5)
 """Shares of the schedule at which the judge looks: where prompts make a difference."""
 
 

@@ -14,6 +14,7 @@ from engine.diffusion.diversity import (
     bootstrap,
     bootstrap_ratio,
     cosine_kernel,
+    detail,
     low_pass_distances,
     mean_pairwise,
     vae_features,
@@ -69,6 +70,13 @@ def test_black_and_white_are_as_far_as_layouts_can_be() -> None:
     fine[1, ::2] = 1.0
     fine[0] = 0.5
     assert float(low_pass_distances(fine)[0, 1]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_flat_pictures_have_no_detail_and_stripes_have() -> None:
+    flat, stripes = torch.full((2, 16, 16, 3), 0.4), torch.zeros(2, 16, 16, 3)
+    stripes[:, ::2] = 1.0
+    assert detail(flat) == pytest.approx(0.0, abs=1e-6)
+    assert detail(stripes) > 0.3
 
 
 def test_an_interval_holds_its_mean_and_narrows_with_more_prompts() -> None:
