@@ -107,9 +107,16 @@ def test_what_a_pack_is_told(loom: Loom) -> None:
     assert seen["free"] is True
 
 
-def test_schedulers_and_samplers_that_packs_add_are_there_for_native_nodes(loom: Loom, registry: Registry) -> None:
+def test_schedulers_and_samplers_that_packs_add_are_there_for_native_nodes(
+    loom: Loom, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from engine.comfy.additions import extended
+    from engine.diffusion.samplers import SAMPLERS
+    from engine.diffusion.schedules import SCHEDULERS
 
+    for table, name in ((SAMPLERS, "steps"), (SCHEDULERS, "halving")):
+        monkeypatch.setitem(table, name, None)  # type: ignore[arg-type]  # so that the name goes again when the test ends
+        del table[name]  # type: ignore[attr-defined]
     specs = extended(registry.specs)
     choices = {port.name: port.choices for port in specs["KSampler"].inputs}
     assert "halving" in choices["scheduler"]  # type: ignore[operator]

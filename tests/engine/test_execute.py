@@ -112,19 +112,20 @@ def test_what_ran_before_a_failure_is_not_run_again(loom: Loom) -> None:
 
 
 def test_async_nodes_overlap(loom: Loom) -> None:
-    """ten sleepers -> sum: the time of one"""
-    sleepers = {str(i): n("Sleep", value=i, seconds=0.2) for i in range(10)}
+    """ten that wait for one another -> show each"""
+    loom.meet(10)
+    meeting = {str(i): n("Meet", value=i) for i in range(10)}
     shows = {f"s{i}": n("Show", value=(i, 0)) for i in range(10)}
-    began = time.monotonic()
-    assert loom.shown(sleepers | shows) == {f"s{i}": i for i in range(10)}
-    assert time.monotonic() - began < 1.9
+    assert loom.shown(meeting | shows) == {f"s{i}": i for i in range(10)}
 
 
 def test_files_are_handled_beside_the_device(loom: Loom) -> None:
-    """save(1) on the I/O lane    count(3) -> count(4) on the device, meanwhile"""
+    """save(1) on the I/O lane waits for count(3) on the device, and count(3) for save(1)"""
+
+    both = threading.Barrier(2)
 
     def wait(inputs: Any, run: Any) -> tuple[Any, ...]:
-        time.sleep(0.4)
+        both.wait(60)
         return (inputs["value"],)
 
     same = SPECS["Same"]
@@ -134,10 +135,8 @@ def test_files_are_handled_beside_the_device(loom: Loom) -> None:
         "Count": replace(same, type="Count", call=wait),
     }
     loom.executor.specs = loom.specs
-    prompt = {"1": n("Save", value=1), "2": n("Show", value=("1", 0)), "3": n("Count", value=1), "4": n("Count", value=("3", 0))}
-    loom.run({**prompt, "5": n("Show", value=("4", 0))})
-    told = [(event.kind, event.node) for event in loom.kinds("step_started", "step_finished")]
-    assert max(told.index(("step_started", id)) for id in "13") < min(told.index(("step_finished", id)) for id in "13")
+    prompt = {"1": n("Save", value=1), "2": n("Show", value=("1", 0)), "3": n("Count", value=3), "4": n("Show", value=("3", 0))}
+    assert loom.shown(prompt) == {"2": 1, "4": 3}
 
 
 def test_the_device_runs_one_step_at_a_time(loom: Loom) -> None:
@@ -165,20 +164,18 @@ def test_cancel_stops_a_node_at_its_next_progress_update(loom: Loom) -> None:
     cancel = Cancel()
     stopper = threading.Timer(0.15, cancel)
     stopper.start()
-    began = time.monotonic()
     with pytest.raises(CancelledError):
-        loom.run({"1": n("Slow", value=1, seconds=20), "2": n("Show", value=("1", 0))}, cancel)
-    assert time.monotonic() - began < 3
+        loom.run({"1": n("Slow", value=1, seconds=60), "2": n("Show", value=("1", 0))}, cancel)
+    assert all(event.value < event.total / 2 for event in loom.kinds("progress"))
     assert (loom.events[-1].kind, loom.events[-1].node) == ("cancelled", "1")
 
 
 def test_cancel_stops_async_nodes_at_once(loom: Loom) -> None:
     cancel = Cancel()
     threading.Timer(0.1, cancel).start()
-    began = time.monotonic()
     with pytest.raises(CancelledError):
         loom.run({"1": n("Sleep", value=1, seconds=30), "2": n("Show", value=("1", 0))}, cancel)
-    assert time.monotonic() - began < 3
+    assert (loom.events[-1].kind, loom.events[-1].node) == ("cancelled", "1")
 
 
 async def test_a_caller_that_goes_away_cancels_its_run(loom: Loom) -> None:
@@ -205,12 +202,12 @@ def test_cancelling_a_finished_run_does_nothing(loom: Loom) -> None:
 
 def test_a_failure_stops_what_sleeps_beside_it(loom: Loom) -> None:
     """a division fails while others sleep: nobody waits for them"""
-    prompt = {"1": n("Range", n=60), "2": n("Sleep", value=1, seconds=("1", 0)), "3": n("Divide", a=1, b=0)}
+    prompt = {"1": n("Number", value=30), "2": n("Sleep", value=1, seconds=("1", 0)), "3": n("Divide", a=1, b=0)}
     prompt |= {"4": n("Show", value=("2", 0)), "5": n("Show", value=("3", 0))}
-    began = time.monotonic()
     with pytest.raises(NodeError):
         loom.run(prompt)
-    assert time.monotonic() - began < 20
+    assert "2" in {event.node for event in loom.kinds("step_started")}
+    assert "2" not in {event.node for event in loom.kinds("step_finished")}
 
 
 def test_a_cancelled_run_leaves_the_executor_fit(loom: Loom) -> None:

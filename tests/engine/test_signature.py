@@ -200,12 +200,10 @@ def test_edge_types_are_comfys() -> None:
     } <= EDGE_TYPES  # fmt: skip
 
 
-def test_reading_every_node_is_quick_and_loads_nothing_heavy() -> None:
+def test_reading_every_node_loads_nothing_heavy() -> None:
     code = (
-        "import time; t = time.process_time(); from engine import registry; r = registry.load(); "
-        "import sys; print(time.process_time() - t, [m for m in ('torch', 'numpy', 'PIL') if m in sys.modules])"
+        "import sys; from engine import registry; registry.load(); "
+        "print([m for m in ('torch', 'numpy', 'PIL', 'transformers', 'aiohttp') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, loaded = done.stdout.split(" ", 1)
-    assert loaded.strip() == "[]"
-    assert float(seconds) < 0.8
+    assert done.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -195,6 +195,20 @@ class Loom:
     def shown(self, prompt: Mapping[str, Any], **options: Any) -> dict[str, Any]:
         """What each Show shows."""
         return {id: ui["value"][0] if len(ui["value"]) == 1 else ui["value"] for id, ui in self.run(prompt, **options).ui.items()}
+
+    def meet(self, count: int) -> None:
+        """Give it Meet, whose calls end only when ``count`` of them have begun (or after a minute, with an error)."""
+        waiting: list[int] = []
+        all_here = asyncio.Event()
+
+        async def meet(inputs: Any, run: Run) -> tuple[Any, ...]:
+            waiting.append(1)
+            if len(waiting) == count:
+                all_here.set()
+            await asyncio.wait_for(all_here.wait(), 60)
+            return (inputs["value"],)
+
+        self.specs = self.executor.specs = {**self.specs, "Meet": replace(SPECS["Same"], type="Meet", call=meet, is_async=True)}
 
     def kinds(self, *kinds: str) -> list[Any]:
         return [event for event in self.events if event.kind in kinds]
