@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 
-NARROW_FROM = 128 << 20
-"""Bytes of a network from which its memory matters more than 2 % of its time."""
+LARGE_FROM = 128 << 20
+"""Bytes of a network from which its memory matters more than 2 % of its time, and bfloat16's speed more than its rounding."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,14 @@ def precision(role: str, device: torch.device, nbytes: int = 0, dtype: torch.dty
 
     ``dtype`` overrides the format.
 
-    Text encoders stay in float32 on the CPU: they run once a prompt, and their rounding would be in every step.
+    Text encoders stay in float32 on the CPU: they run once a prompt, and their rounding would be in every step. So do small
+    networks. Nothing is measured to decide: a job that goes on after a crash must go on in the format it began in.
     """
     if device.type == "cpu":
         pictures = role in ("denoiser", "control", "vae")
-        dtype = dtype or (torch.bfloat16 if pictures and cpu_prefers_bfloat16() else torch.float32)
-        narrow = dtype == torch.float32 and role != "vae" and nbytes > NARROW_FROM
+        large = nbytes > LARGE_FROM
+        dtype = dtype or (torch.bfloat16 if pictures and large and cpu_has_bfloat16() else torch.float32)
+        narrow = dtype == torch.float32 and role != "vae" and large
         return Precision(dtype, channels_last=pictures, narrow=narrow)
     if device.type == "cuda":
         small = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -60,22 +60,6 @@ def cpu_has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware (AVX-512 BF16 or AMX)."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-@lru_cache(maxsize=1)
-def cpu_prefers_bfloat16() -> bool:
-    """Whether bfloat16 products are at least a quarter faster here; measured once, in some 20 ms, where the hardware has them."""
-    return cpu_has_bfloat16() and _seconds(torch.bfloat16) * 1.25 < _seconds(torch.float32)
-
-
-def _seconds(dtype: torch.dtype, size: int = 768) -> float:
-    a, b = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
-    best = float("inf")
-    for _ in range(4):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - start)
-    return best
 
 
 def steady_allocator() -> bool:

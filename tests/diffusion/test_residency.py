@@ -50,15 +50,26 @@ def test_a_large_network_keeps_its_matrices_as_stored_and_says_the_same(monkeypa
     ours = part()
     with torch.no_grad():
         expected = Residency("cpu")(ours)(x, t, context).sample
-    monkeypatch.setattr("engine.diffusion.precision.NARROW_FROM", 0)
+    monkeypatch.setattr("engine.diffusion.precision.LARGE_FROM", 0)
     monkeypatch.setattr("engine.diffusion.residency.NARROW_NUMBERS", 0)
-    place = Residency("cpu")
+    place = Residency("cpu", dtype=torch.float32)
     network = place(ours)
     assert network.get_submodule("mid_block.resnets.0.conv1").get_parameter("weight").dtype == torch.float16
     assert working_dtype(network) == torch.float32
     with torch.no_grad():
         assert torch.allclose(network(x, t, context).sample, expected, atol=1e-5)
     assert place.nbytes < Residency("cpu").plan(demo_model().part, dtype=torch.float64).nbytes / 100
+
+
+def test_in_bfloat16_a_network_says_nearly_the_same() -> None:
+    x, t, context = torch.randn(2, 4, 16, 16), torch.tensor([500.0, 500.0]), torch.randn(2, 77, 128)
+    ours = part()
+    with torch.no_grad():
+        expected = Residency("cpu")(ours)(x, t, context).sample
+        half = Residency("cpu", dtype=torch.bfloat16)(ours)
+        found = half(x.bfloat16(), t, context.bfloat16()).sample.float()
+    assert working_dtype(half) == torch.bfloat16
+    assert (found - expected).norm() < 0.03 * expected.norm()
 
 
 def test_a_short_budget_sends_away_what_was_used_longest_ago() -> None:
@@ -97,10 +108,12 @@ def test_free_lets_go_of_everything_or_of_one_role() -> None:
     assert place.nbytes == 0
 
 
-def test_text_encoders_stay_in_float32_on_the_cpu() -> None:
+def test_on_the_cpu_text_encoders_and_small_networks_stay_in_float32() -> None:
     cpu = torch.device("cpu")
     assert precision("clip_l", cpu).dtype == torch.float32
     assert precision("denoiser", cpu, dtype=torch.float16).dtype == torch.float16
-    if not cpu_has_bfloat16():
-        assert precision("denoiser", cpu).dtype == torch.float32
+    for role in ("denoiser", "vae", "control"):
+        assert precision(role, cpu, nbytes=30 << 20).dtype == torch.float32
+        large = torch.bfloat16 if cpu_has_bfloat16() else torch.float32
+        assert precision(role, cpu, nbytes=1 << 30).dtype == large
     assert best_device().type in ("cpu", "cuda", "mps")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 
 from engine.diffusion.families import unet
-from engine.diffusion.families.family import Defaults, Inputs, Prediction, Residuals, batch_contexts
+from engine.diffusion.families.family import Defaults, Inputs, Prediction, batch_contexts
 from engine.diffusion.families.unet import UNetConfig
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import KeyMap, Tensors
@@ -73,10 +73,7 @@ class SD1:
     def condition(self, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, negative: bool = False) -> Inputs:
         return unet.conditioned(self.config, LATENT, tensor, options, x)
 
-    def forward(
-        self, network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None = None
-    ) -> Tensor:
-        return unet.call(network, x, timestep, inputs, residuals)
+    forward = staticmethod(unet.call)
 
     def batch(self, calls: Sequence[Inputs]) -> Inputs | None:
         return batch_contexts(calls)

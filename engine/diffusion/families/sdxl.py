@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion.families import unet
-from engine.diffusion.families.family import Defaults, Inputs, Prediction, Residuals, batch_contexts, repeat_to
+from engine.diffusion.families.family import Defaults, Inputs, Prediction, batch_contexts, repeat_to
 from engine.diffusion.families.unet import TIME_IDS, UNetConfig
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import KeyMap, Tensors
@@ -103,10 +103,7 @@ class SDXL:
         known["aesthetic_score"] = 2.5 if negative else 6.0
         return {name: float(options.get(name, value)) for name, value in known.items()}
 
-    def forward(
-        self, network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None = None
-    ) -> Tensor:
-        return unet.call(network, x, timestep, inputs, residuals)
+    forward = staticmethod(unet.call)
 
     def batch(self, calls: Sequence[Inputs]) -> Inputs | None:
         return batch_contexts(calls)

@@ -290,7 +290,7 @@ def fit(picture: Tensor, x: Tensor) -> Tensor:
     return repeat_to(picture, x.shape[0])
 
 
-def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None) -> Tensor:
+def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None = None) -> Tensor:
     """One call of the network: (B, C, h, w) at ``timestep`` (B,) -> its output, in the network's dtype."""
     dtype = working_dtype(network)
     sample = torch.cat([x, inputs["concat"].to(x)], dim=1) if "concat" in inputs else x
