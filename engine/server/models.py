@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import functools
 import io
 import json
 from pathlib import Path
@@ -42,6 +43,17 @@ class ModelFile(BaseModel):
 
 
 class ModelFiles(RootModel[list[ModelFile]]):
+    pass
+
+
+class FileLineage(BaseModel):
+    kind: str
+    family: str | None
+    title: str | None
+    channels: int | None
+
+
+class Lineages(RootModel[dict[str, dict[str, FileLineage]]]):
     pass
 
 
@@ -159,3 +171,42 @@ def metadata_of(path: Path) -> dict[str, Any]:
         return {}
     found = header.get("__metadata__") if isinstance(header, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+async def lineages(request: web.Request) -> web.Response:
+    """Whose each model file is, told from its header, by folder and name; files that say nothing are left out."""
+    return json_answer(await asyncio.to_thread(lineages_of, site_of(request)))
+
+
+def lineages_of(site: Site) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for kind in site.folders.kinds():
+        if kind in HIDDEN:
+            continue
+        files = {name: told for name in site.folders.names(kind) if (told := lineage_of(site, kind, name)) is not None}
+        if files:
+            found[kind] = files
+    return found
+
+
+def lineage_of(site: Site, kind: str, name: str) -> dict[str, Any] | None:
+    try:
+        path = site.folders.find(kind, name)
+        stat = path.stat()
+    except (MissingFileError, PathError, OSError):
+        return None
+    return read_lineage(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8192)
+def read_lineage(path: Path, nbytes: int, changed: int) -> dict[str, Any] | None:
+    """Kept by the file's size and time of change: reading a header takes some milliseconds."""
+    from engine.diffusion.containers import CheckpointError
+    from engine.diffusion.lineage import lineage
+
+    del nbytes, changed
+    try:
+        found = lineage(path)
+    except CheckpointError:
+        return None
+    return None if found.kind == "other" else found.as_dict()

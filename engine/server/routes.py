@@ -56,6 +56,7 @@ ROUTES: list[Route] = [
     Route("GET", "/embeddings", models.embeddings, answer=models.Names),
     Route("GET", "/models", models.model_kinds, answer=models.Names),
     Route("GET", "/models/{folder}", models.models_of, answer=models.Names, refusals=GONE),
+    Route("GET", "/api/lineage", models.lineages, answer=models.Lineages),
     Route("GET", "/view_metadata/{folder}", models.view_metadata, answer=dict[str, object], refusals=GONE),
     Route("GET", "/experiment/models", models.model_folders, answer=models.ModelFolders),
     Route("GET", "/experiment/models/{folder}", models.model_files, answer=models.ModelFiles, refusals=GONE),

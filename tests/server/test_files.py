@@ -219,6 +219,22 @@ def test_settings(server: Server, tmp_path: Path) -> None:
     assert server.post("/settings", data=b"{").status == 400
 
 
+def test_lineages_are_told_from_headers(server: Server, tmp_path: Path) -> None:
+    for folder, name, shapes in (
+        ("loras", "sub/flux.safetensors", {"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": [4, 3072]}),
+        ("vae", "wide.safetensors", {"decoder.conv_in.weight": [512, 16, 3, 3]}),
+        ("vae", "odd.safetensors", {"weight": [1]}),
+    ):
+        path = tmp_path / "models" / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        entries = {key: {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]} for key, shape in shapes.items()}
+        header = json.dumps(entries).encode()
+        path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+    told = server.get("/lineage").json
+    assert told["loras"] == {"sub/flux.safetensors": {"kind": "lora", "family": "flux", "title": "Flux", "channels": 16}}
+    assert told["vae"] == {"wide.safetensors": {"kind": "vae", "family": None, "title": None, "channels": 16}}
+
+
 def test_models(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "models" / "checkpoints"
     (folder / "sub").mkdir()
