@@ -29,6 +29,7 @@ class Calls:
     blocks: list[Blocked | None]
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
+    nbytes: int = 0  # needed at the highest, above what was in use
 
     @property
     def ui(self) -> dict[str, list[Any]] | None:

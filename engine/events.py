@@ -65,12 +65,16 @@ class Preview(_StepEvent):
 
 
 class StepFinished(_StepEvent):
-    """``ui`` is what an output node shows, ``{"images": [...]}``; when that is an earlier run's, ``cached``."""
+    """``ui`` is what an output node shows, ``{"images": [...]}``; when that is an earlier run's, ``cached``.
+
+    ``nbytes`` is the memory the step needed at its highest, above what was in use; 0 for steps too short to tell.
+    """
 
     kind: Literal["step_finished"] = "step_finished"
     ui: Mapping[str, Any] | None = None
     cached: bool = False
     seconds: float = 0.0
+    nbytes: int = 0
 
 
 class StepBlocked(_StepEvent):

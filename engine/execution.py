@@ -20,10 +20,14 @@ from engine.keys import Key
 from engine.lanes import Lanes, Relief
 from engine.node import Lazy
 from engine.outputs import shown_files
+from engine.peak import Peak
 from engine.prints import print_of
 from engine.pull import LOOP, Pull
 from engine.run import CancelledError, Job
 from engine.spec import Expand, Link, NodeSpec
+
+WEIGHED_SECONDS = 0.001
+"""Steps shorter than this are not asked for their memory: asking would take longer than they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,7 @@ class Execution:
             if self.resume(step) or self.asks(step):
                 return
             prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
-            began = self.started(step)
+            began, peak = self.started(step), Peak()
             try:
                 call(prepared)
             except BaseException as error:
@@ -164,6 +168,8 @@ class Execution:
                 prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
                 call(prepared)
             prepared.seconds = time.perf_counter() - began
+            if prepared.seconds > WEIGHED_SECONDS:
+                prepared.nbytes = peak.nbytes()
             self.settled(step, prepared)
         except BaseException as error:
             self.failed(step, error, prepared, tried)
@@ -234,7 +240,7 @@ class Execution:
         result = Result(prepared.values(self.pull.value), prepared.ui)
         self.cache.put(self.pull.keys[step.id], result, prepared.seconds)
         self.ran.append(step.id)
-        self.show(step, result.ui, seconds=prepared.seconds)
+        self.show(step, result.ui, seconds=prepared.seconds, nbytes=prepared.nbytes)
         with self.lock:
             self.pull.finish(step.id, result)
 
@@ -308,10 +314,12 @@ class Execution:
             self.show(self.pull.steps[id], result.ui, cached=True)
         return result
 
-    def show(self, step: Step, ui: Mapping[str, Any] | None, *, cached: bool = False, seconds: float = 0.0) -> None:
+    def show(
+        self, step: Step, ui: Mapping[str, Any] | None, *, cached: bool = False, seconds: float = 0.0, nbytes: int = 0
+    ) -> None:
         if ui is not None:
             self.ui[step.id] = ui
-        self.job.emit(events.StepFinished(**self.who(step), ui=ui, cached=cached, seconds=seconds))
+        self.job.emit(events.StepFinished(**self.who(step), ui=ui, cached=cached, seconds=seconds, nbytes=nbytes))
 
     def who(self, step: Step) -> dict[str, Any]:
         return {"job": self.job.id, "node": step.id, "display": step.display, "parent": step.parent}

@@ -22,6 +22,8 @@ Message = tuple[str, Data | Encoded]
 SNAPSHOT_SECONDS = 0.1
 FREQUENT_BELOW = 64
 """A snapshot of a job with more nodes than this is told at most every ``SNAPSHOT_SECONDS``: it grows with the graph."""
+NODE_COST = "node_cost"
+"""Ours: what a node took in seconds and bytes. ComfyUI has no such message, so it goes only to clients that know it."""
 KEPT = ("execution_start", "execution_cached", "execution_success", "execution_error", "execution_interrupted")
 
 
@@ -83,7 +85,11 @@ class Story:
             told.append(("executed", shown))
         before = self.nodes.get(event.node)
         total = before["max"] if before else 1.0
-        return [*told, *self._snapshot(event, total, total, "finished")]
+        told += self._snapshot(event, total, total, "finished")
+        if not event.cached:
+            cost = {"seconds": round(event.seconds, 6), "nbytes": event.nbytes}
+            told.append((NODE_COST, {**self._about(), "node": event.node, "display_node": event.display, **cost}))
+        return told
 
     def _end(self, event: events.Event) -> list[Message]:
         if isinstance(event, events.Finished):

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from engine.jobs.story import Encoded, Message
+from engine.jobs.story import NODE_COST, Encoded, Message
 from engine.server import frames
 from engine.server.frames import Binary
 from engine.server.outbox import Frame, Outbox
@@ -152,7 +152,8 @@ class Hub:
             frame = encode(name, data)
             key = (name, job) if name in STATE else None
             for client in clients:
-                client.put(frame, key)
+                if name != NODE_COST or client.features.get("supports_node_cost"):
+                    client.put(frame, key)
 
     def _preview(
         self, address: Address | None, job: str, data: bytes, mime: str, about: Mapping[str, Any], everyone: bool

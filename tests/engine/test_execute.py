@@ -8,12 +8,15 @@ import threading
 import time
 import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.execute import NodeError
+from engine.node import node
 from engine.run import Cancel, CancelledError, Job
+from engine.signature import spec_of
 
 from .toys import SPECS, Loom, chain, n, on_thread
 
@@ -298,3 +301,21 @@ def test_running_loads_no_torch() -> None:
     code += "print(Loom().shown({'1': n('Number', value=1), '2': n('Show', value=('1', 0))}), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "{'2': 1} False"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process its peak")
+def test_a_step_says_what_memory_it_needed_at_its_highest(loom: Loom) -> None:
+    """64 MB that are gone again when the step ends, once more, and a step that needs none."""
+
+    @node("Hungry", category="toys")
+    def hungry(megabytes: int, again: int = 0) -> int:
+        time.sleep(0.01)
+        return len(b"\1" * (megabytes * 2**20)) * 0
+
+    loom.specs = loom.executor.specs = {**SPECS, "Hungry": spec_of(hungry)}
+    first, second = n("Hungry", megabytes=64), n("Hungry", megabytes=64, again=("1", 0))
+    loom.run({"1": first, "2": second, "3": n("Hungry", megabytes=0, again=("2", 0)), "4": n("Show", value=("3", 0))})
+    needed = {event.node: event.nbytes / 2**20 for event in loom.kinds("step_finished")}
+    assert 60 < needed["1"] < 100
+    assert 60 < needed["2"] < 100, "memory given back is needed again"
+    assert needed["3"] < 8

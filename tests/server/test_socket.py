@@ -50,6 +50,18 @@ def test_the_order_of_a_run(server: Server) -> None:
     assert messages[-1]["data"] == {"node": None, "prompt_id": prompt_id}
 
 
+def test_what_a_node_took_is_told_to_those_who_know_the_word(server: Server) -> None:
+    """A client that does not say so hears what ComfyUI's clients know, and nothing else."""
+    socket = server.socket("ours")
+    socket.send({"type": "feature_flags", "data": {"supports_node_cost": True}})
+    told = socket.until_end(server.queue(chain(), client_id="ours"))
+    costs = {message["data"]["node"]: message["data"] for message in told if message["type"] == "node_cost"}
+    assert costs.keys() == {"1", "2", "3"}
+    assert all(cost["seconds"] >= 0 and cost["nbytes"] >= 0 for cost in costs.values())
+    other = server.socket("other").until_end(server.queue(chain(start=7), client_id="other"))
+    assert "node_cost" not in names(other)
+
+
 def test_a_cached_run(server: Server) -> None:
     server.wait(server.queue(chain()))
     socket = server.socket("a")

@@ -4,7 +4,7 @@ import { signal } from '../vendor/preact.js';
 import { Emitter } from '../store/events.js';
 import { readFrame } from './preview.js';
 
-const FEATURES = { supports_preview_metadata: true };
+const FEATURES = { supports_preview_metadata: true, supports_node_cost: true };
 
 export class Socket extends Emitter {
   /** @param {import('./api.js').Api} api */

@@ -62,6 +62,7 @@ export class Jobs {
     });
     on('progress_state', (doc, { nodes }) => doc.run.snapshot(nodes ?? {}));
     on('progress', (doc, { node, value, max }) => node !== undefined && doc.run.put(String(node), { state: 'run', value, max }) === undefined && doc.run.count());
+    on('node_cost', (doc, { node, seconds, nbytes }) => doc.run.cost(String(node), seconds, nbytes));
     on('executed', (doc, { node, display_node, output }) => doc.run.executed(String(display_node ?? node), output));
     on('execution_success', (doc, { prompt_id }) => this.ended(doc, prompt_id));
     on('execution_interrupted', (doc, { prompt_id }) => this.ended(doc, prompt_id));

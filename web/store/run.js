@@ -7,6 +7,9 @@ import { signal } from '../vendor/preact.js';
 /** @typedef {{state: State, value: number, max: number, since?: number, ms?: number, bytes?: number, error?: string}} NodeState */
 /** @typedef {{path: string, type: string, message: string, details?: string, input?: string, traceback?: string[]}} RunError */
 
+/** Less memory than this is noise of the allocator. */
+const WORTH_SAYING = 2 ** 20;
+
 /** @type {NodeState} */
 const IDLE = { state: 'idle', value: 0, max: 0 };
 
@@ -44,7 +47,8 @@ export class RunState {
     const failed = inside.find((one) => one.state === 'error');
     const state = failed ? 'error' : running ? 'run' : inside.every((one) => one.state === 'cached') ? 'cached' : inside.some((one) => one.state === 'wait') ? 'wait' : 'done';
     const ms = inside.reduce((sum, one) => sum + (one.ms ?? 0), 0);
-    return { state, value: running?.value ?? 0, max: running?.max ?? 0, ms, error: failed?.error };
+    const bytes = Math.max(0, ...inside.map((one) => one.bytes ?? 0));
+    return { state, value: running?.value ?? 0, max: running?.max ?? 0, ms, bytes, error: failed?.error };
   }
 
   /** @param {string} key */
@@ -71,7 +75,7 @@ export class RunState {
   put(path, set) {
     const old = this.nodes.get(path) ?? IDLE;
     const next = { ...old, ...set };
-    if (old.state === next.state && old.value === next.value && old.max === next.max && old.error === next.error && old.ms === next.ms) return;
+    if (old.state === next.state && old.value === next.value && old.max === next.max && old.error === next.error && old.ms === next.ms && old.bytes === next.bytes) return;
     if (next.state === 'run' && old.state !== 'run') next.since = performance.now();
     if (next.state === 'done' && old.state === 'run' && set.ms === undefined) next.ms = performance.now() - (old.since ?? performance.now());
     this.nodes.set(path, next);
@@ -121,6 +125,11 @@ export class RunState {
       else if (state === 'error') this.put(path, { state: 'error' });
     }
     this.count();
+  }
+
+  /** What a node took, as the server measured it. @param {string} path @param {number} seconds @param {number} nbytes */
+  cost(path, seconds, nbytes) {
+    this.put(path, { ms: seconds * 1000, bytes: nbytes >= WORTH_SAYING ? nbytes : 0 });
   }
 
   /** One node begins; whatever ran before it has ended. @param {string|null} path */

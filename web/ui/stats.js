@@ -28,7 +28,7 @@ export function Stats({ app, done }) {
         <p class="faint">Python ${String(stats.system?.python_version ?? '').split(' ')[0]} · PyTorch ${stats.system?.pytorch_version ?? ''}</p>` : html`<p class="faint">${t('loading')}</p>`}
       <button type="button" class="button small" onClick=${free}>${t('stats.freeModels')}</button>
       <h3>${t('stats.run')}</h3>
-      ${rows.length ? html`<table><thead><tr><th>${t('stats.node')}</th><th>${t('stats.time')}</th><th></th></tr></thead><tbody>${rows.map((row) => html`<tr key=${row.path}><td><button type="button" class="link" onClick=${() => { done(); show(app, doc, row.path); }}>${nodeLabel(doc, row.path)}</button></td><td>${row.state === 'cached' ? t('stats.cached') : duration(row.ms)}</td><td class="stats-bar"><i style=${{ transform: `scaleX(${(row.ms ?? 0) / most})` }}></i></td></tr>`)}</tbody></table>` : html`<p class="faint">${t('stats.none')}</p>`}
+      ${rows.length ? html`<table><thead><tr><th>${t('stats.node')}</th><th>${t('stats.time')}</th><th>${t('stats.memory')}</th><th><span class="spoken">${t('stats.share')}</span></th></tr></thead><tbody>${rows.map((row) => html`<tr key=${row.path}><td><button type="button" class="link" onClick=${() => { done(); show(app, doc, row.path); }}>${nodeLabel(doc, row.path)}</button></td><td>${row.state === 'cached' ? t('stats.cached') : duration(row.ms)}</td><td>${bytes(row.bytes)}</td><td class="stats-bar"><i style=${{ transform: `scaleX(${(row.ms ?? 0) / most})` }}></i></td></tr>`)}</tbody></table>` : html`<p class="faint">${t('stats.none')}</p>`}
     </div>
   <//>`;
 }
