@@ -14,7 +14,7 @@ from engine.literals import Literals
 from engine.problems import GraphError, Problem
 from engine.prompt import Prompt, PromptNode, as_link
 from engine.refusals import Refusal, bad_link, converter, missing
-from engine.spec import Link, NodeSpec, Port
+from engine.spec import Link, NodeSpec, Outcome, Port
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,17 @@ class Graph:
 def build(
     prompt: Prompt, specs: Mapping[str, NodeSpec], folders: Folders, *, targets: Iterable[str] | None = None, strict: bool = True
 ) -> Graph:
-    """Check everything the outputs need. Not ``strict``: leave out faulty outputs as long as one is sound, as ComfyUI does."""
-    unknown = [_unknown(node, specs) for node in prompt.nodes.values() if node.type not in specs]
+    """Check everything the outputs need. Not ``strict``: leave out faulty outputs as long as one is sound, as ComfyUI does.
+
+    Unknown node types come first, then whatever else is wrong with the outputs and with what unknown nodes are given.
+    """
+    unknown = [id for id, node in prompt.nodes.items() if node.type not in specs]
+    outputs = [id for id, node in prompt.nodes.items() if node.type in specs and specs[node.type].output_node]
     if unknown:
-        raise GraphError(unknown)
-    outputs = [id for id, node in prompt.nodes.items() if specs[node.type].output_node]
+        walk = _Walk(prompt, specs, Literals(folders))
+        for target in (*outputs, *unknown):
+            walk.visit(target)
+        raise GraphError([_unknown(prompt.nodes[id], specs) for id in unknown] + walk.problems)
     wanted = outputs if targets is None else [id for id in dict.fromkeys(targets) if id in set(outputs)]
     if not wanted:
         cure = "Add one, such as Save Image or Preview Image." if not outputs else f"Its outputs are {', '.join(outputs)}."
@@ -112,7 +118,10 @@ class _Walk:
 
     def check(self, node: PromptNode) -> Step:
         """The step for ``node``; whatever is wrong with it joins the problems. A faulty link is followed all the same."""
-        spec, given, nodes = self.specs[node.type], node.inputs, self.prompt.nodes
+        spec, given, nodes = self.specs.get(node.type), node.inputs, self.prompt.nodes
+        if spec is None:  # it has been said; what it is given may be wrong as well
+            found_links = {name: link for name, value in given.items() if (link := as_link(value)) and link.node in nodes}
+            return Step(node.id, NodeSpec(type=node.type, call=_never), {}, found_links, node.title or node.type, node.id)
         found: list[Problem] = []
         params: dict[str, Any] = {}
         links: dict[str, Link] = {}
@@ -152,6 +161,8 @@ class _Walk:
             return Refusal(
                 "bad_linked_input", "Link to a missing node", details, "a link to a node", received, "Connect it again."
             )
+        if source.type not in self.specs:
+            return None
         made = self.specs[source.type].outputs
         if not 0 <= link.output < len(made):
             received = f"output {link.output} of node {link.node} ({source.type}), which has {len(made)}"
@@ -174,7 +185,8 @@ class _Walk:
         self, node: PromptNode, spec: NodeSpec, params: Mapping[str, Any], links: Mapping[str, Link]
     ) -> list[Problem]:
         assert spec.validate is not None
-        linked = {name: self.specs[self.prompt.nodes[link.node].type].outputs[link.output].type for name, link in links.items()}
+        sources = {name: (self.specs.get(self.prompt.nodes[link.node].type), link.output) for name, link in links.items()}
+        linked = {name: source.outputs[output].type if source else "*" for name, (source, output) in sources.items()}
         try:
             answer = settle(spec.validate(params, linked))
         except Exception as error:
@@ -275,6 +287,10 @@ def _dependents(walk: _Walk, wanted: Sequence[str]) -> dict[str, list[str]]:
                     pending.append(consumer)
         found[id] = [target for target in wanted if target in seen]
     return found
+
+
+def _never(inputs: Mapping[str, Any], run: object) -> Outcome:
+    raise AssertionError("a node of unknown type does not run")
 
 
 def _unknown(node: PromptNode, specs: Mapping[str, NodeSpec]) -> Problem:

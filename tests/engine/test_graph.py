@@ -67,6 +67,15 @@ def test_an_unknown_node_type_comes_with_the_nearest_names() -> None:
     assert "Did you mean Number?" in str(problem)
 
 
+def test_unknown_types_do_not_hide_what_else_is_wrong() -> None:
+    """dice(sides=7) -> nunber -> show    divide(b of an unknown node, no a) -> show"""
+    prompt = {"1": n("Dice", sides=7), "2": n("Nunber", value=("1", 0)), "3": n("Show", value=("2", 0))}
+    prompt |= {"4": n("Divide", b=("2", 3)), "5": n("Show", value=("4", 0)), "6": n("Shaw", value=("7", 0))}
+    found = [(problem.node, problem.error) for problem in problems(prompt)]
+    assert found[:2] == [("2", "missing_node_type"), ("6", "missing_node_type")]
+    assert sorted(found[2:]) == [("1", "value_not_in_list"), ("4", "required_input_missing")]
+
+
 def test_a_wrong_choice_comes_with_the_nearest() -> None:
     assert str(one(shown(a=n("Dice", sides=21)))).endswith("got 21. Did you mean '20'?")
 
