@@ -68,13 +68,15 @@ def load(
     only: Sequence[str] | None = None,
     foreign: Callable[..., Any] | None = None,
     refuse: Callable[[Path], str | None] | None = None,
+    read: Callable[[Path], Iterable[NodeSpec | Failure]] | None = None,
 ) -> Registry:
     """Every node type of ``package`` and of the packs in the ``packs`` directories (``only``: of these packs).
 
     ``foreign`` turns a module with NODE_CLASS_MAPPINGS into NodeSpecs; it is looked up in engine.comfy when first needed.
-    ``refuse`` says why a pack is not to run, if it is not.
+    ``refuse`` says why a pack is not to run, if it is not; ``read`` gives its node types in place of ``load_pack``.
     """
     registry = Registry()
+    read = read or (lambda path: load_pack(path, foreign))
     for module in _submodules(package):
         registry.attempt(module, lambda module=module: specs_in(importlib.import_module(module)))  # type: ignore[misc]
     for directory in packs:
@@ -84,7 +86,7 @@ def load(
             if refuse is not None and (reason := refuse(path)):
                 registry.failures.append(Failure(f"{directory.name}.{path.stem}", reason, ""))
             else:
-                registry.attempt(f"{directory.name}.{path.stem}", lambda path=path: load_pack(path, foreign))  # type: ignore[misc]
+                registry.attempt(f"{directory.name}.{path.stem}", lambda path=path: read(path))  # type: ignore[misc]
     return registry
 
 

@@ -23,9 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("what", nargs="?", help="a pack's name, or where to get it")
     parser.add_argument("--yes", action="store_true", help="add: trust it at once; remove: do not ask")
+    isolated = parser.add_argument_group("trust: in a process and an environment of its own (stays so until --no-isolate)")
+    isolated.add_argument("--isolate", action=argparse.BooleanOptionalAction, default=None, help="confine it, or no longer")
+    isolated.add_argument("--allow-network", action="store_true", help="it may open connections")
+    isolated.add_argument("--allow-subprocesses", action="store_true", help="it may start programs")
+    isolated.add_argument("--read", action="append", type=Path, default=[], metavar="DIR", help="it may read files under DIR")
+    isolated.add_argument("--write", action="append", type=Path, default=[], metavar="DIR", help="it may also write there")
+    isolated.add_argument("--memory", type=float, metavar="GB", help="address space it may have (16)")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    from engine.packs.environment import RequirementsError
     from engine.packs.places import PackError
     from engine.packs.trust import LedgerError
 
@@ -35,7 +43,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     try:
         for line in carry_out(arguments, settings):
             print(line)
-    except (PackError, LedgerError, OSError) as error:
+    except (PackError, LedgerError, RequirementsError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -43,6 +51,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def carry_out(said: argparse.Namespace, settings: Settings) -> list[str]:
     """Do what was said; what to print."""
+    from engine.packs.environment import forget
     from engine.packs.loading import ledger_path
     from engine.packs.places import fetch, find, remove
     from engine.packs.template import make
@@ -59,7 +68,8 @@ def carry_out(said: argparse.Namespace, settings: Settings) -> list[str]:
                 return first + trust(ledger, pack, source=said.what)
             return [*first, *summary(pack), f"Look at its files, then: python main.py packs trust {pack.name}"]
         case "trust":
-            return trust(ledger, find(said.what, directories))
+            pack = find(said.what, directories)
+            return trust(ledger, pack) if not isolated(said, ledger, pack) else isolate(said, ledger, pack)
         case "disable":
             pack = find(said.what, directories)
             ledger.disable(pack)
@@ -68,6 +78,7 @@ def carry_out(said: argparse.Namespace, settings: Settings) -> list[str]:
             pack = find(said.what, directories)
             if not said.yes and not asked(f"Delete {pack}?"):
                 return ["Nothing was removed."]
+            forget(pack, ledger.path.parent)
             remove(pack, directories)
             ledger.forget(pack)
             return [f"Removed {pack.name}."]
@@ -90,6 +101,36 @@ def listed(settings: Settings) -> list[str]:
 def trust(ledger: Ledger, pack: Path, source: str = "") -> list[str]:
     ledger.trust(pack, source=source)
     return [f"{pack.name} runs from the next start on, until one of its files changes."]
+
+
+def isolated(said: argparse.Namespace, ledger: Ledger, pack: Path) -> bool:
+    """Whether it is to be confined: as was said, else as it was; naming a permission says so too."""
+    from engine.packs.places import PackError
+
+    named = said.allow_network or said.allow_subprocesses or said.read or said.write or said.memory is not None
+    if said.isolate is False and named:
+        raise PackError("permissions are for isolated packs: without isolation a pack may do everything you may.")
+    return bool(said.isolate or named) if said.isolate is not None or named else ledger.entry(pack).isolated
+
+
+def isolate(said: argparse.Namespace, ledger: Ledger, pack: Path) -> list[str]:
+    """Trust it in a process of its own, with what was granted, and make its environment."""
+    from engine.packs.confinement import supported
+    from engine.packs.environment import make
+    from engine.packs.permissions import declared, granted, missing
+    from engine.packs.places import PackError
+
+    if (why := supported()) is not None:
+        raise PackError(f"{pack.name} cannot be isolated: {why}. Nothing has changed.")
+    permissions = granted(said, ledger.entry(pack))
+    made = make(pack, ledger.path.parent)
+    ledger.trust(pack, isolated=True, permissions=permissions)
+    lines = [f"Installed for it alone: {', '.join(made)}"] if made else []
+    lines.append(f"{pack.name} runs from the next start on, in a process of its own. It may use: {permissions.words()}.")
+    lacking = missing(declared(pack), permissions)
+    if lacking:
+        lines.append(f"It says it needs more. To allow that: python main.py packs trust {pack.name} {lacking}")
+    return lines
 
 
 def summary(pack: Path) -> list[str]:

@@ -1,13 +1,11 @@
-"""The process a pack is alone in, ``python -m engine.packs.cell``: it confines itself before it reads a line of the pack."""
+"""The inside of an isolated pack's process: its nodes, and the calls that come in. ``engine.packs.entry`` has confined it."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
 import inspect
-import json
 import socket
-import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,10 +15,10 @@ from typing import Any
 from engine.folders import Folders
 from engine.node import Lazy
 from engine.packs import wire
-from engine.packs.confinement import Permissions, confine
+from engine.packs.described import described
 from engine.registry import Failure, is_foreign, load_pack
 from engine.run import CancelledError, Job, Run
-from engine.spec import MISSING, Folder, NodeSpec, Port
+from engine.spec import NodeSpec
 
 
 @dataclass
@@ -145,33 +143,6 @@ def waited(value: Any) -> Any:
     return asyncio.run(wait())
 
 
-def described(spec: NodeSpec, folders: Folders) -> dict[str, Any]:
-    """A node type in plain words."""
-    words = ("type", "title", "category", "description", "output_node", "input_is_list", "lane", "keyed_by_id", "retry",
-             "deprecated", "experimental", "dev_only", "api_node", "checks_types")  # fmt: skip
-    return {
-        **{word: getattr(spec, word) for word in words},
-        "search_aliases": list(spec.search_aliases), "hidden": dict(spec.hidden), "checks_itself": sorted(spec.checks_itself),
-        "inputs": [port_in_words(port, folders, spec) for port in spec.inputs],
-        "dynamic": port_in_words(spec.dynamic, folders, spec) if spec.dynamic else None,
-        "outputs": [[one.name, str(one.type), one.is_list, one.tooltip, list(one.choices) if one.choices else None]
-                    for one in spec.outputs],
-        "asks": [name for name in ("fingerprint", "validate", "needs") if getattr(spec, name) is not None],
-    }  # fmt: skip
-
-
-def port_in_words(port: Port, folders: Folders, spec: NodeSpec) -> dict[str, Any]:
-    choices = port.choices
-    folder = [choices.name, list(choices.extra), list(choices.suffixes)] if isinstance(choices, Folder) else None
-    listed = None if choices is None or folder else list(choices(folders) if callable(choices) else choices)
-    return {
-        "name": port.name, "type": port.type, "required": port.required,
-        "default": None if port.default is MISSING else port.default, "has_default": port.default is not MISSING,
-        "widget": port.widget, "lazy": port.lazy and spec.needs is not None,
-        "raw": port.raw, "folder": folder, "choices": listed, "options": json.loads(json.dumps(dict(port.options), default=str)),
-    }  # fmt: skip
-
-
 def load(path: Path, folders: Folders) -> Iterable[Any]:
     """The pack's nodes; ComfyUI's modules, where it wants them, look into our folders."""
     if is_foreign(path):
@@ -179,15 +150,15 @@ def load(path: Path, folders: Folders) -> Iterable[Any]:
     return load_pack(path)
 
 
-def main(line: socket.socket) -> None:
-    config = json.loads(sys.argv[2])
+def run(line: socket.socket, config: Mapping[str, Any], refused: Exception | None) -> None:
+    """Load the pack and answer; if the process could not be confined, only say so."""
     given: Any = {name: Path(path) for name, path in config["folders"].items()}
     folders = Folders(**given)
     prison = Prison(line, {}, folders, {})
     failures: list[list[str]] = []
     try:
-        may = config["permissions"]
-        confine(Permissions(tuple(may["read"]), tuple(may["write"]), may["network"], may["subprocesses"], may["memory"]))
+        if refused is not None:
+            raise refused
         for found in load(Path(config["path"]), folders):
             if isinstance(found, Failure):
                 failures.append([found.module, found.message, found.traceback])
@@ -198,7 +169,3 @@ def main(line: socket.socket) -> None:
         prison.tell(op="error", kind=type(error).__name__, message=str(error), lines=traceback.format_exception(error))
         return
     prison.serve()
-
-
-if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))

@@ -7,14 +7,18 @@ confined.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import resource
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from engine.folders import PROJECT
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_SET_DUMPABLE, SECCOMP_MODE_FILTER = 1, 38, 22, 4, 2
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
@@ -22,7 +26,9 @@ READ = (1 << 0) | (1 << 2) | (1 << 3)  # execute (needed to map libraries), read
 WRITE = (1 << 1) | sum(1 << bit for bit in (4, 5, 7, 8, 12, 13, 14))  # write, remove, make folders, files and links, truncate
 ALL = (1 << 15) - 1
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/etc/ssl", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types",
-          "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices", "/sys/fs/cgroup", "/dev")  # fmt: skip
+          "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices", "/sys/fs/cgroup", "/dev/zero",
+          "/dev/random", "/dev/urandom")  # fmt: skip
+GRAPHICS = ("nvidia*", "dri", "kfd")
 NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
 
 # Numbers of system calls by machine: (x86_64, aarch64), None where there is none.
@@ -33,9 +39,11 @@ OTHERS = {
     "unshare": (272, 97), "setns": (308, 268), "init_module": (175, 105), "finit_module": (313, 273), "bpf": (321, 280),
     "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425), "keyctl": (250, 219),
     "add_key": (248, 217), "request_key": (249, 218), "reboot": (169, 142), "kexec_load": (246, 104), "swapon": (167, 224),
-    "open_by_handle_at": (304, 265), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
+    "open_by_handle_at": (304, 265), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "shmget": (29, 194), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "setpriority": (141, 140),
 }  # fmt: skip
-SOCKET, CLONE, CLONE3, KILL, TGKILL = (41, 198), (56, 220), (435, 435), (62, 129), (234, 131)
+SOCKET, CLONE, CLONE3, KILL, TGKILL, PRLIMIT = (41, 198), (56, 220), (435, 435), (62, 129), (234, 131), (302, 261)
+TRUNCATE = (76, 45)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 AF_UNIX, CLONE_THREAD = 1, 0x10000
 ALLOW, FAIL, ENOSYS, EPERM = 0x7FFF0000, 0x00050000, 38, 1
@@ -43,13 +51,27 @@ ALLOW, FAIL, ENOSYS, EPERM = 0x7FFF0000, 0x00050000, 38, 1
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """``read`` and ``write`` are folders; the pack's own, Python's and the system's may always be read."""
+    """``read`` and ``write`` are folders; the pack's own, Python's and the system's may always be read. ``memory``: bytes."""
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     network: bool = False
     subprocesses: bool = False
     memory: int = 16 << 30
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> Permissions:
+        """As JSON has them; TypeError for anything that is none."""
+        found = cls(**{**written, **{name: tuple(map(str, written.get(name, ()))) for name in ("read", "write")}})
+        if type(found.network) is not bool or type(found.subprocesses) is not bool or type(found.memory) is not int:
+            raise TypeError(f"permissions {dict(written)}")
+        return found
+
+    def words(self) -> str:
+        """What is allowed besides the usual, in a few words."""
+        said = [f"reads {path}" for path in self.read] + [f"writes {path}" for path in self.write]
+        said += ["network"] * self.network + ["subprocesses"] * self.subprocesses
+        return ", ".join(said) or "no more than its own files, models, input, output"
 
 
 def supported() -> str | None:
@@ -58,8 +80,12 @@ def supported() -> str | None:
         return f"packs can be isolated on Linux only, and this is {platform.system()}"
     if platform.machine() not in ARCHITECTURES:
         return f"packs can be isolated on {' and '.join(ARCHITECTURES)} only, and this is {platform.machine()}"
-    if _libc().syscall(LANDLOCK_CREATE, None, 0, 1) < 1:
+    libc = _libc()
+    if _landlock(libc) < 1:
         return "this kernel has no Landlock (Linux 5.13 or later, switched on), so files cannot be kept from a pack"
+    libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, None, 0, 0)
+    if ctypes.get_errno() != errno.EFAULT:  # the answer of a kernel that would have read the filter
+        return "this kernel has no seccomp filters, so connections and programs cannot be kept from a pack"
     return None
 
 
@@ -77,15 +103,15 @@ def confine(permissions: Permissions) -> None:
 
 def _restrict_files(libc: ctypes.CDLL, permissions: Permissions) -> None:
     """Landlock: whatever is not named cannot be opened, and no rights can be added later."""
-    attributes = struct.pack("Q", ALL)
+    known = _known_rights(libc)
+    attributes = struct.pack("Q", known)
     ruleset = _must(libc.syscall(LANDLOCK_CREATE, attributes, len(attributes), 0), "landlock_create_ruleset")
     system = (*SYSTEM, *(NETWORK if permissions.network else ()), *_python())
     for path in (*system, *permissions.read):
-        _allow(libc, ruleset, path, READ)
-    for path in (*permissions.write, "/dev/shm", "/dev/null"):
-        _allow(libc, ruleset, path, READ | WRITE)
-    for path in Path("/dev").glob("nvidia*"):
-        _allow(libc, ruleset, str(path), READ | WRITE)
+        _allow(libc, ruleset, path, READ & known)
+    graphics = [str(path) for pattern in GRAPHICS for path in Path("/dev").glob(pattern)]
+    for path in (*permissions.write, "/dev/null", *graphics):
+        _allow(libc, ruleset, path, (READ | WRITE) & known)
     _must(libc.syscall(LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
     os.close(ruleset)
 
@@ -103,8 +129,22 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
 
 
 def _python() -> Iterable[str]:
-    """Where this Python and its packages are."""
-    return {sys.prefix, sys.base_prefix, *(entry for entry in sys.path if entry and os.path.isdir(entry))}
+    """Where this Python and its packages are; not this program's folder, which may hold its users' files too."""
+    prefixes = [f"{prefix}/{part}" for prefix in (sys.prefix, sys.base_prefix) for part in ("bin", "lib", "lib64")]
+    entries = {*prefixes, f"{sys.prefix}/pyvenv.cfg", *(entry for entry in sys.path if entry)}
+    return [entry for entry in entries if not PROJECT.is_relative_to(Path(entry).resolve())]
+
+
+def _landlock(libc: ctypes.CDLL) -> int:
+    """The version of Landlock's interface, below 1 where there is none."""
+    version: int = libc.syscall(LANDLOCK_CREATE, None, 0, 1)
+    return version
+
+
+def _known_rights(libc: ctypes.CDLL) -> int:
+    """The rights this kernel knows: 1 has no moving between folders (and so denies it), 2 no truncating (seccomp then does)."""
+    version = _landlock(libc)
+    return ALL & ~((1 << 13) * (version < 2)) & ~((1 << 14) * (version < 3))
 
 
 def _restrict_calls(libc: ctypes.CDLL, permissions: Permissions) -> None:
@@ -118,6 +158,8 @@ def _restrict_calls(libc: ctypes.CDLL, permissions: Permissions) -> None:
     denied: list[int | None] = [numbers[column] for numbers in OTHERS.values()]
     if not permissions.subprocesses:
         denied += [numbers[column] for numbers in PROCESSES.values()]
+    if _landlock(libc) < 3:
+        denied.append(TRUNCATE[column])
     for number in denied:
         if number is not None:
             program += [(equal, 0, 1, number), (end, 0, 0, FAIL | EPERM)]
@@ -133,6 +175,9 @@ def _restrict_calls(libc: ctypes.CDLL, permissions: Permissions) -> None:
     for number in (KILL[column], TGKILL[column]):
         program += [(equal, 0, 4, number), (load, 0, 0, 16), (equal, 1, 0, os.getpid()), (end, 0, 0, FAIL | EPERM),
                     (end, 0, 0, ALLOW)]  # fmt: skip
+    if not permissions.subprocesses:  # of itself (0) alone; another process's limits would be a way to hurt it
+        program += [(equal, 0, 5, PRLIMIT[column]), (load, 0, 0, 16), (equal, 2, 0, 0), (equal, 1, 0, os.getpid()),
+                    (end, 0, 0, FAIL | EPERM), (end, 0, 0, ALLOW)]  # fmt: skip
     program.append((end, 0, 0, ALLOW))
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
     filters = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(code)))

@@ -22,14 +22,17 @@ from typing import Any
 from engine.folders import PROJECT, Folders
 from engine.packs import wire
 from engine.packs.confinement import Permissions, supported
+from engine.packs.described import output_of, port_of
+from engine.packs.environment import site_of
 from engine.packs.trust import digest
 from engine.registry import Failure
 from engine.run import CancelledError, Run
-from engine.spec import MISSING, Blocked, Expand, Folder, NodeSpec, Outcome, Output, Port
+from engine.spec import Blocked, Expand, NodeSpec, Outcome
 
 log = logging.getLogger(__name__)
 START_SECONDS = 120.0
 GRACE_SECONDS = 2.0
+VALIDATE_SECONDS = 10.0
 
 
 class IsolationError(RuntimeError):
@@ -51,7 +54,7 @@ class Cell:
     path: Path
     folders: Folders
     permissions: Permissions = field(default_factory=Permissions)
-    python: str = sys.executable
+    environment: Path | None = None
     dropped: list[tuple[int, int]] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
     _line: socket.socket | None = None
@@ -77,13 +80,16 @@ class Cell:
         ours, theirs = socket.socketpair()
         self._scratch = tempfile.TemporaryDirectory(prefix=f"{self.name}-")
         self._life += 1
-        words = [self.python, "-m", "engine.packs.cell", str(theirs.fileno()), json.dumps(self.config())]
+        words = [sys.executable, "-m", "engine.packs.entry", str(theirs.fileno()), json.dumps(self.config())]
         home = self._scratch.name
         environment = {
             "HOME": home, "TMPDIR": home, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "XDG_CACHE_HOME": home, "MPLCONFIGDIR": home,
         }  # fmt: skip
+        if self.environment is not None:  # what programs that the pack may start are to see
+            environment |= {"VIRTUAL_ENV": str(self.environment), "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin"}
         self._process = self.spawn(words, environment, theirs.fileno())
+        weakref.finalize(self, self._process.kill)
         theirs.close()
         self._line = ours
         ready = self.next(time.monotonic() + START_SECONDS, None)
@@ -121,6 +127,8 @@ class Cell:
         folders |= {"base": str(self.folders.base), "models": str(self.folders.models or self.folders.base / "models")}
         read = [str(self.path), str(PROJECT / "engine"), str(PROJECT / "nodes"), folders["models"], folders["input"]]
         read += [str(root) for kind in self.folders.kinds() for root in self.folders.roots(kind)]
+        environment = [str(self.environment), str(site_of(self.environment))] if self.environment else []
+        read += environment[:1]
         write = [self._scratch.name, folders["output"], folders["temp"], *self.permissions.write]
         for folder in (folders["output"], folders["temp"]):
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -128,7 +136,7 @@ class Cell:
             "read": [*read, *self.permissions.read], "write": write, "network": self.permissions.network,
             "subprocesses": self.permissions.subprocesses, "memory": self.permissions.memory,
         }  # fmt: skip
-        return {"path": str(self.path.resolve()), "folders": folders, "permissions": permissions}
+        return {"path": str(self.path.resolve()), "folders": folders, "permissions": permissions, "environment": environment}
 
     def stop(self) -> None:
         """End the process; what stayed in it is gone."""
@@ -144,8 +152,8 @@ class Cell:
 
     # Calls
 
-    def ask(self, run: Run, **message: Any) -> dict[str, Any]:
-        """Send a question and see to what it asks back, until it is answered."""
+    def ask(self, run: Run, seconds: float | None = None, **message: Any) -> dict[str, Any]:
+        """Send a question and see to what it asks back, until it is answered; after ``seconds`` the process is ended."""
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self.start()
@@ -153,8 +161,9 @@ class Cell:
             numbers = [number for life, number in dropped if life == self._life]
             assert self._line is not None
             wire.send(self._line, {**message, "drop": numbers, "run": told_of(run)}, self.number)
+            until = None if seconds is None else time.monotonic() + seconds
             while True:
-                said = self.next(None, run)
+                said = self.next(until, run)
                 match said.get("op"):
                     case "done":
                         return said
@@ -174,27 +183,29 @@ class Cell:
                 try:
                     return wire.receive(self._line, lambda number: Handle(self, number, self._life))
                 except (wire.ClosedError, OSError):
-                    raise IsolationError(self.end()) from None
+                    raise self.ended(self.reason()) from None
                 except wire.WireError as error:
-                    self.stop()
-                    raise IsolationError(f"{self.name} sent {error}. Its process was ended.") from None
+                    raise self.ended(f"{self.name} sent {error}. Its process was ended.") from None
             now = time.monotonic()
             if run is not None and run.cancelled:
                 stopping = stopping or now + GRACE_SECONDS
             if (stopping is not None and now > stopping) or (until is not None and now > until):
-                self.stop()
-                if stopping is not None:
-                    raise CancelledError
-                raise IsolationError(f"{self.name} did not start within {START_SECONDS:.0f} seconds.")
+                what = "stop" if stopping is not None else "start" if run is None else "answer"
+                over = self.ended(f"{self.name} did not {what} in time. Its process was ended.")
+                raise CancelledError if stopping is not None else over
 
-    def end(self) -> str:
+    def reason(self) -> str:
         """Why the process is gone, in words."""
         assert self._process is not None
         code = self._process.wait(GRACE_SECONDS * 2)
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return f"the process of {self.name} {how}. The next call starts it anew."
+
+    def ended(self, why: str) -> IsolationError:
+        """End the process if it has not; the error that says why, which is logged too."""
         self.stop()
-        if code < 0:
-            return f"the process of {self.name} was ended by {signal.Signals(-code).name}. The next call starts it anew."
-        return f"the process of {self.name} ended with code {code}. The next call starts it anew."
+        log.warning("%s", why)
+        return IsolationError(why)
 
     def favour(self, asked: Mapping[str, Any], run: Run) -> dict[str, Any]:
         """What a node asks of its job."""
@@ -216,8 +227,7 @@ class Cell:
                     width=int(asked["width"]), height=int(asked["height"]),
                 )  # fmt: skip
                 return {**saved.ui(), "path": str(saved.path)}
-        self.stop()
-        raise IsolationError(f"{self.name} asked for {asked.get('op')!r}, which there is not. Its process was ended.")
+        raise self.ended(f"{self.name} asked for {asked.get('op')!r}, which there is not. Its process was ended.")
 
     def number(self, value: Any) -> int:
         """The number of an object that is in there; others cannot go in."""
@@ -247,7 +257,8 @@ class Cell:
             if not self._lock.acquire(blocking=False):
                 return None  # it is at work: a server that checks a prompt must not wait for that
             try:
-                return self.ask(Run(), op="validate", type=name, inputs=dict(inputs), linked=dict(linked))["value"]
+                given = {"inputs": dict(inputs), "linked": dict(linked)}
+                return self.ask(Run(), VALIDATE_SECONDS, op="validate", type=name, **given)["value"]
             finally:
                 self._lock.release()
 
@@ -265,20 +276,6 @@ class Cell:
             fingerprint=fingerprint if "fingerprint" in asks else None, validate=validate if "validate" in asks else None,
             needs=needs if "needs" in asks else None, **{word: told[word] for word in words},
         )  # fmt: skip
-
-
-def output_of(name: str, type: str, is_list: bool, tooltip: str, choices: list[Any] | None) -> Output:
-    return Output(str(name), str(type), bool(is_list), str(tooltip), choices)
-
-
-def port_of(told: Mapping[str, Any]) -> Port:
-    folder = told["folder"]
-    return Port(
-        name=str(told["name"]), type=str(told["type"]), required=bool(told["required"]),
-        default=told["default"] if told["has_default"] else MISSING, widget=bool(told["widget"]), lazy=bool(told["lazy"]),
-        raw=bool(told["raw"]), options=dict(told["options"]),
-        choices=Folder(folder[0], tuple(folder[1]), tuple(folder[2])) if folder else told["choices"],
-    )  # fmt: skip
 
 
 def told_of(run: Run) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from engine.packs.environment import ready
 from engine.packs.trust import Ledger, LedgerError
-from engine.registry import Registry, load, pack_paths
+from engine.registry import Failure, Registry, load, load_pack, pack_paths
 from engine.settings import Settings, SettingsError
+from engine.spec import NodeSpec
 
 log = logging.getLogger(__name__)
 FILE = "packs.json"
@@ -29,9 +31,8 @@ def load_nodes(settings: Settings, residency: Callable[[], Any] | None = None) -
     A pack runs when its user has trusted it as it is; packs in a folder that was named in extra_model_paths are.
     """
     directories = settings.packs()
-    registry = load(
-        packs=directories, only=settings.pack_names(), refuse=refusal(settings), foreign=_foreign(settings, residency)
-    )
+    read = reader(settings, _foreign(settings, residency))
+    registry = load(packs=directories, only=settings.pack_names(), refuse=refusal(settings), read=read)
     names = {f"{directory.name}.{path.stem}" for directory in directories for path in pack_paths(directory)}
     for name in names & registry.seconds.keys():
         log.info("%s: %.2f s", name, registry.seconds[name])
@@ -61,6 +62,23 @@ def refusal(settings: Settings) -> Callable[[Path], str | None]:
     return refuse
 
 
+def reader(settings: Settings, foreign: Callable[[Path], Any]) -> Callable[[Path], Iterable[NodeSpec | Failure]]:
+    """Gives the node types of a pack: imported into this process, or from a process of its own where it is to be isolated."""
+    ledger = Ledger.read(ledger_path(settings))
+
+    def read(path: Path) -> Iterable[NodeSpec | Failure]:
+        entry = ledger.entry(path)
+        if not entry.isolated:
+            return load_pack(path, foreign)
+        isolation = importlib.import_module("engine.packs.isolation")
+        environment = ready(path, settings.folders().work("user"))
+        cell = isolation.Cell(path, settings.folders(), entry.permissions, environment)
+        specs: list[NodeSpec | Failure] = cell.specs()
+        return specs
+
+    return read
+
+
 def standing(settings: Settings) -> Callable[[Path], str]:
     """Says in a word or two whether a pack runs, and why."""
     ledger, refuse = Ledger.read(ledger_path(settings)), refusal(settings)
@@ -68,8 +86,11 @@ def standing(settings: Settings) -> Callable[[Path], str]:
     def state(path: Path) -> str:
         if refuse(path) is not None:
             return ledger.state(path)
+        entry = ledger.entry(path)
+        if entry.isolated:
+            return f"isolated ({entry.permissions.words()})"
         if ledger.state(path) == "trusted":
-            return "trusted, isolated" if ledger.entry(path).isolated else "trusted"
+            return "trusted"
         return "runs: all trusted" if settings.trust_all_packs else "runs: named folder"
 
     return state

@@ -12,16 +12,19 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from engine.folders import PROJECT
+from engine.packs.confinement import Permissions
 
 State = Literal["trusted", "changed", "new", "disabled"]
 SHIPPED = {"example_pack": "691c0bde4fe3ac4ec6990be1aabc7289bb9a6ffa743f429834867dbd798c9641"}
 """Packs that come with the program, by their digest as they came."""
 
-SKIPPED = frozenset({"__pycache__", ".git", ".venv", "node_modules"})
-CODE = (".py", ".pyd", ".so", ".dll", ".js", ".mjs", ".json", ".toml", ".txt", ".yaml", ".yml", ".pth", ".sh", ".bat")
+SKIPPED = frozenset({".git", ".venv", "node_modules"})
+COMPILED = "__pycache__"
+CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".js", ".mjs", ".json", ".toml", ".txt", ".cfg", ".ini", ".yaml", ".yml",
+        ".pth", ".sh", ".bat", ".whl", ".zip", ".egg")  # fmt: skip
 
 
 class LedgerError(ValueError):
@@ -30,12 +33,17 @@ class LedgerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one pack; ``digest`` is of its files when it was trusted."""
+    """What is known of one pack; ``digest`` is of its files when it was trusted, ``permissions`` count where it is isolated."""
 
     digest: str = ""
     disabled: bool = False
     source: str = ""
     isolated: bool = False
+    permissions: Permissions = Permissions()
+
+    @classmethod
+    def of(cls, written: dict[str, Any]) -> Entry:
+        return cls(**{**written, "permissions": Permissions.of(written.get("permissions") or {})})
 
 
 @dataclass(slots=True)
@@ -51,7 +59,7 @@ class Ledger:
             return cls(path)
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            return cls(path, {key: Entry(**value) for key, value in data["packs"].items()})
+            return cls(path, {key: Entry.of(value) for key, value in data["packs"].items()})
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LedgerError(f"{path} cannot be read ({error}). Repair it, or delete it and trust your packs again.") from None
 
@@ -70,9 +78,9 @@ class Ledger:
         self.entries[_key(pack)] = entry
         self.write()
 
-    def trust(self, pack: Path, *, isolated: bool = False, source: str = "") -> None:
+    def trust(self, pack: Path, *, isolated: bool = False, permissions: Permissions | None = None, source: str = "") -> None:
         """Let the pack run as it is now."""
-        self.put(pack, Entry(digest(pack), source=source or self.entry(pack).source, isolated=isolated))
+        self.put(pack, Entry(digest(pack), False, source or self.entry(pack).source, isolated, permissions or Permissions()))
 
     def disable(self, pack: Path) -> None:
         self.put(pack, replace(self.entry(pack), disabled=True))
@@ -108,10 +116,23 @@ def files_of(pack: Path) -> Iterable[Path]:
     found: list[Path] = []
     for above, below, names in os.walk(pack, followlinks=False):
         below[:] = sorted(name for name in below if name not in SKIPPED)
-        found += [path for name in names if (path := Path(above) / name).suffix.lower() in CODE and path.is_file()]
+        paths = [Path(above) / name for name in names]
+        counts = stands_alone if Path(above).name == COMPILED else is_code
+        found += [path for path in paths if counts(path)]
         linked = [Path(above) / name for name in below if (Path(above) / name).is_symlink()]
         found += [file for link in linked for file in sorted(link.rglob("*.py")) if file.is_file()]
     return sorted(found)
+
+
+def is_code(path: Path) -> bool:
+    return path.suffix.lower() in CODE and path.is_file()
+
+
+def stands_alone(compiled: Path) -> bool:
+    """Whether Python would run this compiled file without a look at its source (PEP 552: a hash that is not checked)."""
+    with compiled.open("rb") as file:
+        head = file.read(8)
+    return len(head) == 8 and int.from_bytes(head[4:8], "little") == 1
 
 
 def _key(pack: Path) -> str:

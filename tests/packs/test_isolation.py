@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.execute import NodeError
-from engine.folders import Folders
+from engine.folders import PROJECT, Folders
 from engine.packs.confinement import Permissions, supported
 from engine.packs.isolation import Cell
 from engine.registry import Failure, load
@@ -69,11 +69,15 @@ def test_files_elsewhere_cannot_be_read(loom: Loom, tmp_path: Path) -> None:
     assert attempt(loom, "listing", secret).startswith("PermissionError")
     assert attempt(loom, "listing", Path.home()).startswith("PermissionError")
     assert attempt(loom, "read", "/etc/passwd").startswith("PermissionError")
+    assert attempt(loom, "read", PROJECT / "README.md").startswith("PermissionError")
 
 
 def test_nothing_is_written_outside_of_output(loom: Loom, base: Path, tmp_path: Path) -> None:
     assert attempt(loom, "write", tmp_path / "x").startswith("PermissionError")
     assert attempt(loom, "write", PACK / "x").startswith("PermissionError")
+    (tmp_path / "long").write_text("long")
+    assert attempt(loom, "cut", tmp_path / "long").startswith("PermissionError")
+    assert attempt(loom, "shared").startswith("PermissionError")
     assert attempt(loom, "write", base / "output" / "x") == "written"
     assert not (tmp_path / "x").exists()
     assert not (PACK / "x").exists()
@@ -94,6 +98,7 @@ def test_no_processes(loom: Loom) -> None:
 
 def test_no_hand_on_other_processes(loom: Loom) -> None:
     assert attempt(loom, "kill", os.getpid()).startswith("PermissionError")
+    assert attempt(loom, "limits", os.getpid()).startswith("PermissionError")
     assert attempt(loom, "trace", os.getpid()).startswith("PermissionError")
 
 

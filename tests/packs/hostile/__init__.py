@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -62,6 +63,15 @@ class Hostile:
         if libc.ptrace(16, int(where), 0, 0) < 0:
             raise OSError(ctypes.get_errno(), "")
         return "traced"
+
+    def limits(self, where):
+        return resource.prlimit(int(where), resource.RLIMIT_NOFILE, (0, 0))
+
+    def shared(self, where):
+        return Path("/dev/shm/hostile").write_text("was here")
+
+    def cut(self, where):
+        return os.truncate(where, 0)
 
     def memory(self, where):
         blocks = []
@@ -127,4 +137,23 @@ class Things:
         return (type(thing).__name__,)
 
 
-NODE_CLASS_MAPPINGS = {"Hostile": Hostile, "HostilePictures": Pictures, "HostileThings": Things}
+class Check:
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"what": ("STRING", {"default": ""})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, what):
+        while what == "hang":
+            time.sleep(1)
+        return what != "odd" or "odd is not allowed"
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "go"
+    CATEGORY = "hostile"
+
+    def go(self, what):
+        return (what,)
+
+
+NODE_CLASS_MAPPINGS = {"HostileCheck": Check, "Hostile": Hostile, "HostilePictures": Pictures, "HostileThings": Things}
