@@ -83,6 +83,25 @@ def unet_loader(
     return load_denoiser(run.folders.find("diffusion_models", unet_name), run.place).model
 
 
+@node("UnetLoaderGGUF", category="advanced/loaders", title="Unet Loader (GGUF)", lane="io")
+def unet_loader_gguf(unet_name: Annotated[str, Folder("diffusion_models")], *, run: Run) -> Model:
+    """A denoiser from a file of its own, as ComfyUI-GGUF calls it; Load Diffusion Model reads GGUF as well."""
+    return unet_loader(unet_name, run=run)
+
+
+@node("UnetLoaderGGUFAdvanced", category="advanced/loaders", title="Unet Loader (GGUF/Advanced)", lane="io")
+def unet_loader_gguf_advanced(
+    unet_name: Annotated[str, Folder("diffusion_models")],
+    dequant_dtype: Literal["default", "target", "float32", "float16", "bfloat16"] = "default",
+    patch_dtype: Literal["default", "target", "float32", "float16", "bfloat16"] = "default",
+    patch_on_device: bool = False,
+    *,
+    run: Run,
+) -> Model:
+    """The same; its options are kept for old workflows. Weights are unpacked and patched in float32."""
+    return unet_loader(unet_name, run=run)
+
+
 @node("VAELoader", category="loaders", title="Load VAE", lane="io")
 def vae_loader(vae_name: Annotated[str, Folder("vae")], *, run: Run) -> Vae:
     """A VAE from a file of its own."""
@@ -110,6 +129,12 @@ def clip_loader(
     return load_clip([run.folders.find("text_encoders", clip_name)], type, run.place, embedding_finder(run))
 
 
+@node("CLIPLoaderGGUF", category="advanced/loaders", title="CLIPLoader (GGUF)", lane="io")
+def clip_loader_gguf(clip_name: TextEncoderName, type: ClipKind = "stable_diffusion", *, run: Run) -> Clip:
+    """Load CLIP by the name ComfyUI-GGUF's workflows call it."""
+    return clip_loader(clip_name, type, run=run)
+
+
 @node("DualCLIPLoader", category="advanced/loaders", lane="io")
 def dual_clip_loader(
     clip_name1: TextEncoderName, clip_name2: TextEncoderName, type: DualClipKind, device: ClipDevice = "default", *, run: Run
@@ -119,6 +144,12 @@ def dual_clip_loader(
 
     paths = [run.folders.find("text_encoders", name) for name in (clip_name1, clip_name2)]
     return load_clip(paths, type, run.place, embedding_finder(run))
+
+
+@node("DualCLIPLoaderGGUF", category="advanced/loaders", title="DualCLIPLoader (GGUF)", lane="io")
+def dual_clip_loader_gguf(clip_name1: TextEncoderName, clip_name2: TextEncoderName, type: DualClipKind, *, run: Run) -> Clip:
+    """DualCLIPLoader by the name ComfyUI-GGUF's workflows call it."""
+    return dual_clip_loader(clip_name1, clip_name2, type, run=run)
 
 
 LoraName = Annotated[str, Folder("loras")]

@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.diffusion import autoencoder_kl, prefixes
 from engine.diffusion.checkpoints import bind, read
 from engine.diffusion.containers import CheckpointError, TensorFile
+from engine.diffusion.containers.packed import Packed
 from engine.diffusion.containers.safetensors import DTYPES
 from engine.diffusion.parts import Part, Tensors
 from engine.diffusion.text import stacks, towers
@@ -125,7 +126,8 @@ def _types(tensors: Any) -> tuple[str, ...]:
     counts: Counter[str] = Counter()
     for tensor in tensors:
         assert isinstance(tensor, Tensor)
-        counts[SHORT.get(tensor.dtype, str(tensor.dtype))] += tensor.numel()
+        kind = tensor.kind.name if isinstance(tensor, Packed) else SHORT.get(tensor.dtype, str(tensor.dtype))
+        counts[kind] += tensor.numel()
     return tuple(name for name, _ in counts.most_common())
 
 

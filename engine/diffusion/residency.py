@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import fast
+from engine.diffusion.containers.packed import Packed
 from engine.diffusion.parts import Part
 from engine.diffusion.patches import Patch, patched, touching
 from engine.diffusion.precision import Precision, best_device, precision, return_memory
@@ -103,8 +104,9 @@ class Residency:
                     self._residents.remove(resident)
                     self._residents.append(resident)
                     return resident.module
-            self._evict([resident.key for resident in self._plan(*key).evicts])
-            resident = self._make(*key)
+            plan = self._plan(*key)
+            self._evict([resident.key for resident in plan.evicts])
+            resident = self._make(*key, packed=not plan.fits)
             self._residents.append(resident)
             return resident.module
 
@@ -144,10 +146,11 @@ class Residency:
         shared = self._shareable(part, patches, how)
         needed = 0
         for target, weight in part.weights().items():
-            narrow = how.narrow and weight.ndim > 1 and weight.numel() >= NARROW_NUMBERS
-            as_stored = self.device.type == "cpu" and (narrow or weight.dtype == how.dtype) and not touching(patches, target)
+            touched, packed = bool(touching(patches, target)), isinstance(weight, Packed)
+            narrow = how.narrow and weight.ndim > 1 and weight.numel() >= NARROW_NUMBERS and not touched
+            as_stored = self.device.type == "cpu" and not packed and (narrow or weight.dtype == how.dtype) and not touched
             if target not in shared and not as_stored:
-                needed += weight.numel() * how.dtype.itemsize
+                needed += weight.numel() * (_half(how).itemsize if packed and narrow else how.dtype.itemsize)
         if self._budget is None and self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             budget = sum(self._bytes(self._residents).values()) + int(free * 0.9)
@@ -159,15 +162,18 @@ class Residency:
             evicts.append(kept.pop(0))
         return _Evictions(needed, tuple(evicts), sum(self._bytes(kept).values()) + needed <= budget)
 
-    def _make(self, part: Part, patches: tuple[Patch, ...], how: Precision) -> _Resident:
+    def _make(self, part: Part, patches: tuple[Patch, ...], how: Precision, *, packed: bool = False) -> _Resident:
         shared = self._shareable(part, patches, how)
         module = part.build()
-        narrow = _may_stay_narrow(module) if how.narrow else frozenset()
+        packed = packed and self.device.type == "cpu" and how.channels_last
+        narrow = _may_stay_narrow(module) if how.narrow or packed else frozenset()
         weights: dict[str, Tensor] = {}
         for target, stored in part.weights().items():
             if target in shared:
                 weights[target] = shared[target]
-            elif target in narrow and not touching(patches, target):
+            elif target in narrow and not touching(patches, target) and isinstance(stored, Packed):
+                weights[target] = stored if packed else stored.to(self.device, torch.float32).to(_half(how))
+            elif target in narrow and not touching(patches, target) and how.narrow:
                 weights[target] = stored.to(self.device)
             else:
                 weights[target] = self._weight(stored, touching(patches, target), target, how)
@@ -225,6 +231,11 @@ def _may_stay_narrow(module: nn.Module) -> frozenset[str]:
     layers = [(name, layer) for name, layer in module.named_modules() if type(layer) in (nn.Linear, nn.Conv2d)]
     large = [name for name, layer in layers if layer.get_parameter("weight").numel() >= NARROW_NUMBERS]
     return frozenset(f"{name}.weight" for name in large)
+
+
+def _half(how: Precision) -> torch.dtype:
+    """What packed weights are unpacked to: as narrow as may be without losing what they say."""
+    return torch.float16 if how.dtype == torch.float32 else how.dtype
 
 
 def _half_of_memory() -> int:

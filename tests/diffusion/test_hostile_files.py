@@ -6,9 +6,12 @@ import io
 import json
 import pickle
 import struct
+import tempfile
 from functools import cache
 from pathlib import Path
 
+import gguf
+import numpy as np
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,9 +27,28 @@ FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 def valid(kind: str) -> bytes:
     if kind == "safetensors":
         return save(TENSORS)
+    if kind == "gguf":
+        return gguf_file()
     buffer = io.BytesIO()
     torch.save({"state_dict": TENSORS}, buffer, _use_new_zipfile_serialization=kind == "zip")
     return buffer.getvalue()
+
+
+def gguf_file() -> bytes:
+    """A GGUF file with a block weight, a plain one, and values of all sorts."""
+    with tempfile.TemporaryDirectory() as folder:
+        writer = gguf.GGUFWriter(f"{folder}/x.gguf", "sd1")
+        writer.add_array("tokens", ["a", "b"])
+        writer.add_array("comfy.gguf.orig_shape.a.weight", [2, 32])
+        writer.add_bool("flag", True)
+        blocks = gguf.quants.quantize(np.ones((2, 32), np.float32), gguf.GGMLQuantizationType.Q4_0)
+        writer.add_tensor("a.weight", blocks, raw_dtype=gguf.GGMLQuantizationType.Q4_0)
+        writer.add_tensor("b", np.ones(4, np.float16))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return Path(f"{folder}/x.gguf").read_bytes()
 
 
 def readable(path: Path, content: bytes) -> bool:
@@ -43,7 +65,7 @@ def readable(path: Path, content: bytes) -> bool:
 
 
 @given(
-    kind=st.sampled_from(["safetensors", "zip", "legacy"]),
+    kind=st.sampled_from(["safetensors", "zip", "legacy", "gguf"]),
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),
     keep=st.floats(0, 1),
 )

@@ -1,4 +1,4 @@
-"""Files that hold tensors: safetensors and torch pickles, told apart by their first bytes, never by their name."""
+"""Files that hold tensors: safetensors, GGUF and torch pickles, told apart by their first bytes, never by their name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.diffusion.containers.errors import CheckpointError
 from engine.diffusion.containers.file import TensorFile
+from engine.diffusion.containers.gguf import MAGIC, read_gguf
 from engine.diffusion.containers.pickles import read_pickle
 from engine.diffusion.containers.safetensors import looks_like_safetensors, read_safetensors
 
@@ -16,7 +17,6 @@ PICKLE, ZIP = b"\x80", b"PK\x03\x04"
 STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"),
     (b"<", "a web page, not a model: the download asked for a login or failed; download it again"),
-    (b"GGUF", "a GGUF file, which cannot be read yet: use the safetensors version"),
     (b"PK", "an empty or damaged zip archive: download it again"),
     (b"7z\xbc\xaf", "a 7z archive: unpack it"),
     (b"Rar!", "a RAR archive: unpack it"),
@@ -27,7 +27,7 @@ STRANGERS = (
 
 
 def read_tensors(path: Path) -> TensorFile:
-    """The tensors of a ``.safetensors`` file or a torch pickle, mapped: none is read before it is used."""
+    """The tensors of a safetensors or GGUF file or a torch pickle, mapped: none is read before it is used."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -38,9 +38,11 @@ def read_tensors(path: Path) -> TensorFile:
         raise CheckpointError(path, "the file is empty: download it again")
     if looks_like_safetensors(start):
         return read_safetensors(path, size)
+    if start.startswith(MAGIC):
+        return read_gguf(path, size)
     if start.startswith((ZIP, PICKLE)):
         return read_pickle(path)
     for magic, kind in STRANGERS:
         if start.lstrip().startswith(magic):
             raise CheckpointError(path, f"this is {kind}")
-    raise CheckpointError(path, "neither a safetensors file nor a torch checkpoint: its first bytes fit no known format")
+    raise CheckpointError(path, "neither a safetensors or GGUF file nor a torch checkpoint: its first bytes fit no known format")
