@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from .foreign import strange_models
 from .scenes import HELLO, many
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +67,7 @@ def serve() -> Iterator[str]:
         log = home / "server.log"
         command = [sys.executable, "main.py", "--port", str(port), "--listen", "127.0.0.1", "--cpu"]
         command += [word for name in names for word in (f"--{name}-directory", str(home / name))]
+        command += ["--extra-model-paths-config", str(strange_models(home))]
         with log.open("wb") as out:
             process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
             try:

@@ -181,7 +181,7 @@ export class Scene {
       seen = seen.filter((i) => !(drag && (holds(drag, routes.starts[i]) || holds(drag, routes.stops[i]))) && !wiring?.lifted.has(routes.links[i].id) && !hidden?.has(routes.links[i].id));
     }
     const { nodes } = doc.selection;
-    drawWires(look, routes, seen, (i) => nodes.size > 0 && nodes.size < 200 && (nodes.has(routes.links[i].from) || nodes.has(routes.links[i].to)));
+    drawWires(look, routes, seen, (id) => routes.bad.has(id) || stage.clashes.has(id), (i) => nodes.size > 0 && nodes.size < 200 && (nodes.has(routes.links[i].from) || nodes.has(routes.links[i].to)));
     const dots = drag ? routes.dots.filter((dot) => !drag.reroutes.has(dot.id)) : routes.dots;
     if (dots.length) drawDots(look, dots, dotTypes(stage), doc.selection.reroutes);
   }

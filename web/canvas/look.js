@@ -14,6 +14,8 @@ export class Counters {
     this.wires = 0;
     this.overNodes = 0;
     this.overTexts = 0;
+    /** the words beside the pointer */
+    this.tip = '';
     this.lastMs = 0;
     /** how the last scene draw was made: full, shift or scale */
     this.how = '';

@@ -23,6 +23,7 @@ export class Over {
     const { counters } = stage;
     this.look = new Look(this.pen, stage.theme, stage.texts, Object.assign(Object.create(counters), { texts: 0, visited: 0, wires: 0 }), (key, vars) => stage.app.t(key, vars));
     this.empty = true;
+    this.said = '';
     /** @type {number[]} */ this.wires = [];
   }
 
@@ -32,6 +33,7 @@ export class Over {
     look.theme = stage.theme;
     look.wires = stage.app.prefs?.get('canvas.links') ?? 'curve';
     const busy = Boolean(stage.drag || stage.wiring || stage.tool?.draw || stage.active.size || stage.media.live.size || hot(stage.hover));
+    stage.counters.tip = this.said = '';
     if (!busy && this.empty) return;
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, canvas.width, canvas.height);
@@ -47,6 +49,7 @@ export class Over {
     stage.tool?.draw?.(look);
     counters.overNodes = look.counters.visited;
     counters.overTexts = look.counters.texts;
+    counters.tip = this.said;
   }
 
   live() {
@@ -160,21 +163,22 @@ export class Over {
     }
     pen.beginPath();
     pen.arc(aim.x, aim.y, 9, 0, 2 * Math.PI);
-    pen.strokeStyle = look.theme.accent;
+    pen.strokeStyle = aim.bad ? look.theme.bad : look.theme.accent;
     pen.lineWidth = 2;
     pen.stroke();
-    if (aim.words) this.tip(aim.words, aim.x, aim.y - 20);
+    if (aim.words) this.tip(aim.words, aim.x, aim.y - 20, aim.bad);
   }
 
-  /** A few words beside a point. @param {string} words @param {number} x @param {number} y */
-  tip(words, x, y) {
+  /** A few words beside a point. @param {string} words @param {number} x @param {number} y @param {boolean} [bad] */
+  tip(words, x, y, bad = false) {
     const { look, pen } = this;
     if (look.lod !== NEAR) return;
+    this.said = words;
     const width = look.width(words, 'small') + 14;
     round(pen, x - width / 2, y - 10, width, 20, 5);
     pen.fillStyle = look.theme.title;
     pen.fill();
-    pen.strokeStyle = look.theme.edge;
+    pen.strokeStyle = bad ? look.theme.bad : look.theme.edge;
     pen.lineWidth = 1;
     pen.stroke();
     look.text(words, x, y + 0.5, 'small', look.theme.text, width, 'center');
@@ -199,9 +203,8 @@ export class Over {
       if (routes.links[i]?.id !== hover.link) return;
       const link = routes.links[i];
       drawWire(look, [...routes.ends.subarray(i * 4, i * 4 + 4)], typeLook(look.theme, link.type).hue, 4);
-      if (!routes.bad.has(link.id)) return;
-      const no = why(stage.graph, { node: link.from, slot: link.fromSlot }, { node: link.to, slot: link.toSlot });
-      if (no) this.tip(no, stage.pointer.x, stage.pointer.y - 22);
+      const no = stage.clashes.get(link.id) ?? (routes.bad.has(link.id) && why(stage.graph, { node: link.from, slot: link.fromSlot }, { node: link.to, slot: link.toSlot }));
+      if (no) this.tip(stage.app.t(no.key, no.vars), stage.pointer.x, stage.pointer.y - 22, true);
     } else if (hover.kind === 'reroute') {
       const dot = stage.graph.reroutes.get(hover.id);
       if (!dot) return;

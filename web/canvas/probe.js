@@ -30,6 +30,10 @@ export function probe(stage) {
     get camera() {
       return stage.camera.save();
     },
+    /** the words beside the pointer */
+    get tip() {
+      return stage.counters.tip;
+    },
     get wiring() {
       return Boolean(stage.wiring);
     },

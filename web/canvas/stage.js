@@ -1,5 +1,7 @@
 /** What the canvas is made of, shared by drawing, picking and the tools. It holds no document data, only what is on the screen. */
 
+import { Kinship } from '../graph/kin.js';
+import { placeOf } from '../graph/prompt.js';
 import { geometry } from '../graph/shape.js';
 import { Editor } from '../widget/editor.js';
 import { kindOf } from '../widget/kinds.js';
@@ -35,7 +37,7 @@ import { readTheme } from './theme.js';
  * @property {'in' | 'out'} side side of the fixed ends
  * @property {{node: NodeId, slot: number, widget?: string, x: number, y: number, type: string}[]} ends
  * @property {(node: Node, side: 'in' | 'out', slot: {type: string}) => boolean} fits
- * @property {{x: number, y: number, node?: Node, words?: string, to: any} | null} aim where it would end now
+ * @property {{x: number, y: number, node?: Node, words?: string, bad?: boolean, to: any} | null} aim where it would end now; bad: it fits and yet cannot work
  * @property {Set<number>} lifted links that follow the pointer, left out of the scene
  */
 
@@ -50,6 +52,9 @@ export class Stage {
     this.theme = readTheme(document.documentElement);
     this.texts = new Texts(canvasMeasure());
     this.routes = new Routes();
+    this.kinship = new Kinship({});
+    /** links whose types fit and which cannot work all the same @type {Map<number, import('../graph/types.js').Reason>} */ this.clashes = new Map();
+    this.clashing = true; // `clashes` is out of date
     this.media = new Media(this);
     this.pictures = new Pictures(() => this.mark('scene', 'picture'));
     this.editor = new Editor(this);
@@ -118,6 +123,14 @@ export class Stage {
   /** Brings the wires up to date with the graph. */
   fresh() {
     if (this.routes.stale) this.routes.rebuild(this.graph);
+    if (!this.clashing) return;
+    this.clashing = false;
+    this.clashes = this.kinship.clashes(this.place());
+  }
+
+  /** The graph in view, as seen from the instances entered. */
+  place() {
+    return placeOf(this.doc.flow, this.doc.trail.peek());
   }
 
   /** @param {Node} node @param {import('../graph/model.js').Widget} widget @returns {import('./camera.js').Rect | null} */

@@ -1,5 +1,6 @@
 /** Mounts the canvas: two layers, the minimap and the editor of widgets, tied to a document. */
 
+import { Kinship } from '../graph/kin.js';
 import { fit, reveal, screenOf } from './acts.js';
 import { addKeys } from './keys.js';
 import { Scene } from './draw.js';
@@ -137,7 +138,7 @@ function show(stage, mini) {
   stage.media.reset();
   stage.drag = stage.wiring = null;
   stage.hover = { kind: 'canvas' };
-  stage.routes.stale = mini.stale = true;
+  stage.routes.stale = stage.clashing = mini.stale = true;
   stage.camera.load(stage.doc.camera);
   if (stage.camera.width && stage.graph.count) fitFirst(stage);
   activeNodes(stage, null);
@@ -182,6 +183,7 @@ function changed(stage, mini, changes) {
   for (const change of changes) {
     if (change.op === 'value') stage.media.forget(change.id);
     else moved = true;
+    if (concernsFiles(stage, change)) stage.clashing = true;
     if (change.op === 'node-') stage.active.delete(change.id);
   }
   if (moved) {
@@ -193,6 +195,15 @@ function changed(stage, mini, changes) {
   if (stage.active.size || stage.hover.kind !== 'canvas') stage.mark('over', 'edit');
   stage.hover = { kind: 'canvas' };
   stage.mark('scene', 'edit');
+}
+
+/** Whether a change may alter which files meet at a wire: it does not if it only moves, paints or counts. @param {Stage} stage @param {{op: string, id?: any, name?: string, set?: Record<string, any>}} change */
+function concernsFiles(stage, { op, id, name, set }) {
+  if (op.startsWith('group') || op.startsWith('reroute')) return false;
+  if (op === 'node=') return 'mode' in (set ?? {}) || 'values' in (set ?? {});
+  if (op !== 'value') return true;
+  const node = stage.graph.node(id);
+  return !node?.def || node.def.dynamic || node.widgets.some((widget) => widget.name === name && widget.kind === 'combo');
 }
 
 /** Keeps the set of nodes whose run has something to show; false when nothing is different. @param {Stage} stage @param {Set<NodeId> | null} ids null = all */
@@ -233,6 +244,11 @@ function watchApp(stage, mini, toolbox) {
   const off = minimap?.subscribe?.((/** @type {any} */ on) => mini.show(on !== false));
   return [
     app.on?.('theme', redraw) ?? (() => {}),
+    app.on?.('lineages', () => {
+      stage.kinship = new Kinship(app.lineages);
+      stage.clashing = true;
+      if (!stage.kinship.empty) stage.mark('scene', 'defs');
+    }) ?? (() => {}),
     app.on?.('defs', () => {
       stage.routes.stale = true;
       stage.media.forget(null);

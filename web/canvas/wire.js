@@ -1,6 +1,6 @@
 /** Draws wires. They are sorted by colour, so that a frame changes the pen a few times and not ten thousand. */
 
-import { bend, FAR } from './detail.js';
+import { bend, FAR, NEAR } from './detail.js';
 import { typeLook } from './theme.js';
 
 /** @typedef {import('./look.js').Look} Look */
@@ -8,9 +8,10 @@ import { typeLook } from './theme.js';
 
 /**
  * @param {Look} look @param {Routes} routes @param {number[]} seen indices of the stretches in view
+ * @param {(id: number) => boolean} bad links that cannot carry anything
  * @param {(i: number) => boolean} strong wires to draw thicker
  */
-export function drawWires(look, routes, seen, strong) {
+export function drawWires(look, routes, seen, bad, strong) {
   const { pen, theme, scale } = look;
   /** @type {Map<string, number[]>} */ const plain = new Map();
   /** @type {Map<string, number[]>} */ const thick = new Map();
@@ -22,20 +23,32 @@ export function drawWires(look, routes, seen, strong) {
     else into.set(type, [i]);
   }
   const width = look.lod === FAR ? 1 / scale : Math.max(2, 1.2 / scale);
-  if (routes.bad.size) drawBad(look, routes, seen.filter((i) => routes.bad.has(routes.links[i].id)), width);
   for (const [type, list] of inOrder(plain)) stroke(look, routes, list, typeLook(theme, type).hue, width);
-  if (!thick.size) return;
+  if (!thick.size) return drawBad(look, routes, seen.filter((i) => bad(routes.links[i].id)), width);
   pen.globalAlpha = 0.28;
   for (const [, list] of inOrder(thick)) stroke(look, routes, list, theme.accent, width + 5);
   pen.globalAlpha = 1;
   for (const [type, list] of inOrder(thick)) stroke(look, routes, list, typeLook(theme, type).hue, width + 0.8);
+  drawBad(look, routes, seen.filter((i) => bad(routes.links[i].id)), width);
 }
 
-/** Wires that cannot carry anything, under a broad red dash. @param {Look} look @param {Routes} routes @param {number[]} list @param {number} width */
+/** Wires that cannot carry anything, over them a red dash and at their end a mark. @param {Look} look @param {Routes} routes @param {number[]} list @param {number} width */
 function drawBad(look, routes, list, width) {
+  if (!list.length) return;
   look.pen.setLineDash([10, 8]);
-  stroke(look, routes, list, look.theme.bad, width + 4);
+  stroke(look, routes, list, look.theme.bad, width + 0.5);
   look.pen.setLineDash([]);
+  if (look.lod === NEAR) for (const i of list) warnAt(look, routes.ends[i * 4 + 2] - 18, routes.ends[i * 4 + 3]);
+}
+
+/** A mark where a bad wire ends. @param {Look} look @param {number} x @param {number} y */
+function warnAt(look, x, y) {
+  const { pen, theme } = look;
+  pen.beginPath();
+  pen.arc(x, y, 7, 0, 2 * Math.PI);
+  pen.fillStyle = theme.bad;
+  pen.fill();
+  look.text('!', x, y + 0.5, 'title', theme.dark ? '#1a0c0c' : '#fff', 12, 'center');
 }
 
 /** Always in the same order, so that crossing wires do not change places as the view moves. @param {Map<string, number[]>} map */

@@ -12,6 +12,7 @@ import { bypassSlot } from './links.js';
 /** @typedef {import('./model.js').Link} Link */
 /** @typedef {{graph: Graph, path: string, host?: Node, outer?: Place}} Place a graph as seen from one instance */
 /** @typedef {{id: string, slot: number}|{value: any}|{muted: true}|null} Source */
+/** @typedef {{place: Place, node: Node, slot: number}|{value: any}|{muted: true}|null} Origin */
 
 /**
  * @param {Workflow} flow
@@ -85,8 +86,17 @@ function spoken(widget, value, { random = Math.random, keepText = false }) {
   return widget.options.dynamicPrompts && typeof value === 'string' && !keepText ? choose(value, random) : value;
 }
 
-/** Where a wire really comes from. @param {Place} start @param {Link} first @param {string} wanted type at the end @returns {Source} */
+/** What a wire means to the server. @param {Place} start @param {Link} first @param {string} wanted type at the end @returns {Source} */
 export function trace(start, first, wanted) {
+  const origin = originOf(start, first, wanted);
+  return origin && 'node' in origin ? { id: origin.place.path + origin.node.id, slot: origin.slot } : origin;
+}
+
+/**
+ * Where a wire really comes from: through ports of subgraphs, bypassed nodes and nodes that live in the editor only.
+ * @param {Place} start @param {Link} first @param {string} wanted type at the end @returns {Origin}
+ */
+export function originOf(start, first, wanted) {
   let place = start;
   /** @type {Link|undefined} */ let link = first;
   for (let steps = 0; link && steps < 10000; steps++) {
@@ -111,7 +121,7 @@ export function trace(start, first, wanted) {
     else if (node.def?.virtual) link = place.graph.link(node.inputs[link.fromSlot]?.link);
     else {
       const sub = place.graph.flow.subs.get(node.type);
-      if (!sub) return { id: place.path + node.id, slot: link.fromSlot };
+      if (!sub) return { place, node, slot: link.fromSlot };
       if (inside(place, sub)) return null;
       const port = sub.outputs[link.fromSlot];
       place = { graph: sub, path: `${place.path}${node.id}:`, host: node, outer: place };
@@ -119,6 +129,18 @@ export function trace(start, first, wanted) {
     }
   }
   return null;
+}
+
+/** The graph one looks at, as seen from the instances entered. @param {Workflow} flow @param {import('./model.js').NodeId[]} trail @returns {Place} */
+export function placeOf(flow, trail) {
+  /** @type {Place} */ let place = { graph: flow.root, path: '' };
+  for (const id of trail) {
+    const host = place.graph.node(id);
+    const graph = host && flow.subs.get(host.type);
+    if (!graph) break;
+    place = { graph, path: `${place.path}${host.id}:`, host, outer: place };
+  }
+  return place;
 }
 
 /** Resolves {a|b|c} to one of its parts, and drops comments. @param {string} text @param {() => number} random */

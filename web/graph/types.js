@@ -41,21 +41,23 @@ export function readable(type) {
   return typesOf(type).join(' or ').replaceAll('_', ' ').toLowerCase();
 }
 
+/** @typedef {{key: string, vars?: Record<string, string|number>}} Reason a text of the words file and what goes into it */
+
 /**
  * Why an output cannot feed an input, or null if it can.
  * @param {import('./model.js').Graph} graph
  * @param {{node: import('./model.js').NodeId, slot: number}} from
  * @param {{node: import('./model.js').NodeId, slot?: number, widget?: string}} to
- * @returns {string|null}
+ * @returns {Reason|null}
  */
 export function why(graph, from, to) {
-  if (from.node === to.node) return 'A node cannot feed itself.';
+  if (from.node === to.node) return { key: 'why.itself' };
   const out = from.node === -10 ? (graph.inputs[from.slot]?.type ?? '*') : graph.node(from.node)?.outputs[from.slot]?.type;
-  if (out === undefined) return 'That output is gone.';
+  if (out === undefined) return { key: 'why.noOutput' };
   const input = typeAt(graph, to);
-  if (input === undefined) return 'That input is gone.';
-  if (!fits(out, input)) return `This output gives ${readable(out)}; the input takes ${readable(input)}.`;
-  if (reaches(graph, to.node, from.node)) return 'That would make a loop: the node already feeds this one.';
+  if (input === undefined) return { key: 'why.noInput' };
+  if (!fits(out, input)) return { key: 'why.types', vars: { gives: readable(out), takes: readable(input) } };
+  if (reaches(graph, to.node, from.node)) return { key: 'why.loop' };
   return null;
 }
 

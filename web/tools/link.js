@@ -75,7 +75,10 @@ export function wire(stage, press, side, sockets, { lifted = [], attach, drop, l
       const aim = aimAt(stage, wiring, p);
       finish();
       if (aim) {
-        if (aim.to) stage.doc.edit(stage.app.t(label), (/** @type {any} */ e) => attach(e, aim.to));
+        if (aim.to) {
+          stage.doc.edit(stage.app.t(label), (/** @type {any} */ e) => attach(e, aim.to));
+          if (aim.bad) stage.app.ui.toast(aim.words, { kind: 'info' });
+        }
         else if (aim.words) stage.app.ui.toast(aim.words, { kind: 'info' });
       } else if (drop) stage.doc.edit(stage.app.t('edit.disconnect'), drop);
       else search(stage, wiring, p, attach);
@@ -107,7 +110,9 @@ function aimAt(stage, wiring, p) {
   if (!to) return node.id === first.node ? null : { x: p.at.x, y: p.at.y, to: null, words: stage.app.t('wire.noPlace', { node: node.label }) };
   const no = reason(stage, wiring, to);
   const end = endOf(stage, wanted, to);
-  if (no) return { x: p.at.x, y: p.at.y, to: null, words: no };
+  if (no) return { x: p.at.x, y: p.at.y, to: null, words: stage.app.t(no.key, no.vars) };
+  const clash = clashing(stage, wiring, to);
+  if (clash) return { x: end.x, y: end.y, to, node, words: stage.app.t(clash.key, clash.vars), bad: true };
   return { x: end.x, y: end.y, to, node, words: hit.kind === 'socket' ? undefined : nameOf(node, wanted, to) };
 }
 
@@ -130,6 +135,16 @@ function nameOf(node, side, to) {
 function reason(stage, wiring, to) {
   for (const end of wiring.ends) {
     const no = wiring.side === 'out' ? why(stage.graph, end, target(to)) : why(stage.graph, to, target(end));
+    if (no) return no;
+  }
+  return null;
+}
+
+/** Why a wire that may go there could not work all the same. @param {Stage} stage @param {Wiring} wiring @param {Socket} to */
+function clashing(stage, wiring, to) {
+  const place = stage.place();
+  for (const end of wiring.ends) {
+    const no = wiring.side === 'out' ? stage.kinship.would(place, end, to) : stage.kinship.would(place, to, end);
     if (no) return no;
   }
   return null;

@@ -37,6 +37,7 @@ export class App extends Emitter {
     this.formOpen = signal(Boolean(this.form));
     this.revision = computed(() => this.active.value.rev.value);
     this.defsRevision = signal(0);
+    /** @type {import('../graph/kin.js').Lineages} whose the model files are, by folder and name */ this.lineages = {};
     /** @type {any} */ this.clip = null;
     /** @type {any} what mountCanvas returned */ this.canvas = null;
     this.files = new Files(this.api);
@@ -72,6 +73,13 @@ export class App extends Emitter {
     void this.files.refresh().catch(() => {});
     void this.files.refreshTemplates();
     void this.parts.refresh();
+    void this.readLineages();
+  }
+
+  /** Asks the server whose its model files are. */
+  async readLineages() {
+    this.lineages = (await this.api.json('/lineage').catch(() => null)) ?? {};
+    this.emit('lineages');
   }
 
   /** The server wants to know who one is. */
@@ -182,5 +190,6 @@ export class App extends Emitter {
     }
     this.defsRevision.value += 1;
     this.emit('defs');
+    void this.readLineages();
   }
 }
