@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from engine.diffusion.control import ControlNet as ControlNet
     from engine.diffusion.diversity_run import Diversity as Diversity
     from engine.diffusion.guidance import Guider as Guider
+    from engine.diffusion.hooks import Hooks as Hooks
+    from engine.diffusion.hooks import Keyframes
     from engine.diffusion.model import Model as Model
     from engine.diffusion.pixels.operations import Operation
     from engine.diffusion.samplers import Sampler as Sampler
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
     Noise = LatentNoise
     LatentOperation = Operation
+    HookKeyframes = Keyframes
+    TimestepsRange = tuple[float, float]
+    Floats = list[float]
 else:
     Tensor = object
     ControlNet = NewType("ControlNet", object)
@@ -40,6 +45,10 @@ else:
     LatentOperation = NewType("LatentOperation", object)
     Timeline = NewType("Timeline", object)
     Diversity = NewType("Diversity", object)
+    Hooks = NewType("Hooks", object)
+    HookKeyframes = NewType("HookKeyframes", object)
+    TimestepsRange = NewType("TimestepsRange", object)
+    Floats = NewType("Floats", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
     ClipVision = NewType("ClipVision", object)
@@ -80,12 +89,6 @@ LoraModel = NewType("LoraModel", object)
 AudioEncoder = NewType("AudioEncoder", object)
 AudioEncoderOutput = NewType("AudioEncoderOutput", object)
 Photomaker = NewType("Photomaker", object)
-
-
-# Hooks and schedules.
-Hooks = NewType("Hooks", object)
-HookKeyframes = NewType("HookKeyframes", object)
-TimestepsRange = NewType("TimestepsRange", object)
 
 # Film and space.
 Video = NewType("Video", object)

@@ -15,7 +15,8 @@ from engine.diffusion.families.family import Inputs, repeat_to
 
 if TYPE_CHECKING:
     from engine.diffusion.control import Control
-    from engine.diffusion.model import Model
+    from engine.diffusion.hooks import Hooks
+    from engine.diffusion.model import Edit, Model
 
 FEATHER = 8
 """Cells over which the weight of an area rises from its edge, where that is not the picture's edge."""
@@ -36,6 +37,8 @@ class Entry:
     last_sigma: float = 0.0
     control: Control | None = None
     control_to_uncond: bool = False
+    hooks: Hooks | None = None
+    edits: tuple[Edit, ...] = ()  # on the network for this entry's calls alone
     default: bool = False
 
     def applies(self, sigma: float) -> bool:
@@ -59,6 +62,7 @@ def resolve(model: Model, conditionings: Mapping[str, Conditioning], x: Tensor, 
     for name in resolved:
         if name != "positive" and "positive" in resolved:
             resolved[name] = _share_controls(resolved["positive"], resolved[name])
+            resolved[name] = _share_edits(resolved["positive"], resolved[name])
     return resolved
 
 
@@ -70,7 +74,8 @@ def _entry(model: Model, tensor: Tensor, options: Options, x: Tensor, name: str)
         box = _bounds(mask)
     if mask is not None:
         mask = mask * float(options.get("mask_strength", 1.0))
-    start, end = options.get("start_percent"), options.get("end_percent")
+    start, end = _shares(options)
+    gligen = options.get("gligen")
     return Entry(
         inputs=model.family.condition(tensor, options, x, negative=name == "negative"),
         strength=float(options.get("strength", 1.0)),
@@ -80,8 +85,17 @@ def _entry(model: Model, tensor: Tensor, options: Options, x: Tensor, name: str)
         last_sigma=0.0 if end is None else model.sampling.percent_to_sigma(float(end)),
         control=options.get("control"),
         control_to_uncond=bool(options.get("control_apply_to_uncond", False)),
+        hooks=options.get("hooks") or None,
+        edits=() if gligen is None else (gligen[1].grounding(gligen[2], sizes),),
         default=bool(options.get("default", False)),
     )
+
+
+def _shares(options: Options) -> tuple[float | None, float | None]:
+    """The shares of the schedule between which an entry applies: its own, within those its text was encoded for."""
+    starts = [options[name] for name in ("start_percent", "clip_start_percent") if options.get(name) is not None]
+    ends = [options[name] for name in ("end_percent", "clip_end_percent") if options.get(name) is not None]
+    return max(starts, default=None), min(ends, default=None)
 
 
 def _box(area: Sequence[Any] | None, sizes: tuple[int, ...]) -> Box | None:
@@ -174,6 +188,14 @@ def _share_controls(positive: Sequence[Entry], others: list[Entry]) -> list[Entr
         else:
             shared.append(replace(others[i], control=control))
     return shared
+
+
+def _share_edits(positive: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:
+    """What is grounded in the positive is so in the others, as in training; they keep what they have of their own."""
+    edits = next((entry.edits for entry in positive if entry.edits), ())
+    if not edits or any(entry.edits for entry in others):
+        return list(others)
+    return [replace(entry, edits=edits) for entry in others]
 
 
 def crop(tensor: Tensor, box: Box | None) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from engine.diffusion.hooks import Hooks, hook_patches
 from engine.diffusion.parts import Part, Place, PlaceOnCpu
 from engine.diffusion.text.chunks import Row, empty
 from engine.diffusion.text.embeddings import FindEmbedding
@@ -20,6 +21,26 @@ Conditioning = list[list[Any]]
 """``[[features (1, T, D), {"pooled_output": (1, P), ...}], ...]``: what ComfyUI's nodes pass."""
 
 
+@dataclass(frozen=True)
+class TextHooks:
+    """Hooks on text towers: at their plain strengths, or ``scheduled`` by their keyframes, which makes an entry for each
+    stretch of the run between two; ``on_conds`` gives them to the conditioning too, for the denoiser."""
+
+    hooks: Hooks
+    on_conds: bool = True
+    scheduled: bool = False
+
+    def stretches(self, parts: Sequence[Part]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """(patches, options of the entry) for each stretch of the run."""
+        marks = {"hooks": self.hooks} if self.on_conds else {}
+        if not self.scheduled:
+            return [(hook_patches(self.hooks, [1.0] * len(self.hooks.hooks), parts, "clip"), marks)]
+        return [
+            (hook_patches(self.hooks, factors, parts, "clip"), {**marks, "clip_start_percent": start, "clip_end_percent": end})
+            for start, end, factors in self.hooks.moments()
+        ]
+
+
 @dataclass(frozen=True, eq=False)
 class Clip:
     """A family's text towers, listened to together. Never changed: what alters it makes another that shares the weights."""
@@ -29,6 +50,7 @@ class Clip:
     embeddings: FindEmbedding | None = None  # where ``embedding:name`` is looked up
     last_layer: int | None = None  # clip skip: -2 stops one layer early
     patches: tuple[Any, ...] = ()
+    hooks: TextHooks | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -42,6 +64,10 @@ class Clip:
     def with_patches(self, patches: tuple[Any, ...]) -> Clip:
         """With these patches, which ``place`` understands, instead of those it had."""
         return replace(self, patches=patches)
+
+    def with_hooks(self, hooks: Hooks, *, on_conds: bool = True, scheduled: bool = False) -> Clip:
+        """Prompts are read, and with ``on_conds`` sampled, with these hooks."""
+        return replace(self, hooks=TextHooks(hooks, on_conds, scheduled))
 
     def tokenize(self, text: str) -> Tokens:
         """Rows of weighted tokens for every tower."""
@@ -63,11 +89,15 @@ class Clip:
         return self._encode([filled], options)[0]
 
     def _encode(self, prompts: Sequence[Tokens], options: Mapping[str, Any]) -> list[Conditioning]:
-        said = [
-            tower.encode([prompt[tower.name] for prompt in prompts], self.place, self.patches, self.last_layer)
-            for tower in self.towers
-        ]
-        return [[self._joined([features[i] for features in said], options)] for i in range(len(prompts))]
+        encoded: list[Conditioning] = [[] for _ in prompts]
+        for patches, marks in [((), {})] if self.hooks is None else self.hooks.stretches(self.parts):
+            said = [
+                tower.encode([prompt[tower.name] for prompt in prompts], self.place, (*self.patches, *patches), self.last_layer)
+                for tower in self.towers
+            ]
+            for i, conditioning in enumerate(encoded):
+                conditioning.append(self._joined([features[i] for features in said], {**options, **marks}))
+        return encoded
 
     @staticmethod
     def _joined(features: Sequence[Features], options: Mapping[str, Any]) -> list[Any]:

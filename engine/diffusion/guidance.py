@@ -17,14 +17,18 @@ from torch import Tensor, nn
 from engine.diffusion.areas import Box, Entry, crop, resolve, rest, weight
 from engine.diffusion.conditioning import Conditioning
 from engine.diffusion.denoise import Denoise
+from engine.diffusion.edits.places import asked
 from engine.diffusion.families.family import Inputs
 from engine.diffusion.journal import Journal
 from engine.diffusion.model import Edit, Model
 from engine.diffusion.parts import working_dtype
+from engine.diffusion.patches import Patch
 from engine.diffusion.rules import Cfg, Dual, Parts, PerpNeg, Plain, Rule
 
 if TYPE_CHECKING:
     from engine.diffusion.control import Control
+    from engine.diffusion.hooked import Hooked
+    from engine.diffusion.hooks import Hooks
 
 EMPTY = 1e-37
 """The weight of no prediction at all: a place no conditioning covers is 0."""
@@ -97,6 +101,8 @@ class _Call:
     places: tuple[tuple[str, Box | None, Tensor], ...]
     inputs: Inputs
     control: Control | None
+    hooks: Hooks | None
+    edits: tuple[Edit, ...]
 
 
 @dataclass
@@ -113,13 +119,21 @@ class Guided:
     memory: dict[object, Any] = field(default_factory=dict)
     unguided: list[Tensor] = field(default_factory=list)  # the last negative prediction
     plans: dict[tuple[object, ...], tuple[_Call, ...]] = field(default_factory=dict)
+    patches: tuple[Patch, ...] | None = None  # of ``network`` if they are not the model's own
+    passing: list[Edit] = field(default_factory=list)  # edits of the evaluation being made again
+    hooked: Hooked | None = None  # the networks with hooks on them, if any entry has some
 
     @classmethod
     def start(cls, guider: Guider, network: nn.Module, x: Tensor, inpaint: Inpaint | None, journal: Journal | None) -> Guided:
         """Every conditioning made ready for latents like ``x``; ``network`` is the model's, placed."""
         known = {} if inpaint is None else {"denoise_mask": inpaint.mask[:, :1], "latent_image": inpaint.latent}
         entries = resolve(guider.model, guider.conditionings, x, known)
-        return cls(guider, network, entries, inpaint, journal, guider.model.sampling.flow)
+        guided = cls(guider, network, entries, inpaint, journal, guider.model.sampling.flow)
+        if any(entry.hooks is not None for some in entries.values() for entry in some):
+            from engine.diffusion.hooked import Hooked
+
+            guided.hooked = Hooked(guided)
+        return guided
 
     def split(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         return self(x, sigma, needs_negative=True), self.unguided[0]
@@ -155,7 +169,10 @@ class Guided:
         return x * mask + kept * (1.0 - mask), mask
 
     def _again(self, x: Tensor, sigma: Tensor, name: str, edit: Edit, at: Tensor | None = None, aside: bool = False) -> Tensor:
-        with edit(self.network):
+        with ExitStack() as stack:
+            stack.enter_context(edit(self.network))
+            self.passing.append(edit)
+            stack.callback(self.passing.pop)
             known, self.journal = self.journal, None if aside else self.journal
             try:
                 result = self.evaluate(x if at is None else at, sigma, (name,))[name]
@@ -167,6 +184,8 @@ class Guided:
     def evaluate(self, x: Tensor, sigma: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
         """The denoised latent of each named conditioning: the predictions of its entries, averaged by their weights."""
         number, self.evaluations = self.evaluations, self.evaluations + 1
+        if self.hooked is not None:
+            self.hooked.reach(float(sigma))
         known = self.journal.get(number) if self.journal is not None else None
         if known is not None:
             return {name: tensor.to(x.device) for name, tensor in known.items()}
@@ -181,7 +200,8 @@ class Guided:
             residuals = None
             if call.control is not None:
                 residuals = call.control.residuals(scaled, timestep, sigma, call.inputs, model, len(crops))
-            output = model.family.forward(self.network, scaled, timestep, call.inputs, residuals).float()
+            with self._network(call) as network:
+                output = model.family.forward(network, scaled, timestep, call.inputs, residuals).float()
             predictions = sampling.denoised(batch, output, sigma).chunk(len(crops))
             for (name, box, counts), prediction in zip(call.places, predictions, strict=True):
                 crop(total[name], box).add_(prediction * counts)
@@ -190,6 +210,18 @@ class Guided:
         if self.journal is not None:
             self.journal.put(number, denoised)
         return denoised
+
+    @contextmanager
+    def _network(self, call: _Call) -> Iterator[nn.Module]:
+        """The network for a call, with the hooks and edits of its entries, and told which places it is asked for."""
+        with ExitStack() as stack:
+            network = self.network
+            if self.hooked is not None and call.hooks is not None:
+                network = self.hooked.network(call.hooks, stack)
+            for edit in call.edits:
+                stack.enter_context(edit(network))
+            asked(stack, network, tuple((name, box) for name, box, _ in call.places))
+            yield network
 
     def _plan(self, x: Tensor, sigma: float, names: Sequence[str]) -> tuple[_Call, ...]:
         """The calls that give the named predictions at sigma; the same ones as at the step before if the same entries apply."""
@@ -214,7 +246,9 @@ class Guided:
                 else:
                     inputs = joined
                     group.append(place)
-            yield _Call(tuple((place.name, place.box, place.counts) for place in group), inputs, group[0].entry.control)
+            first = group[0].entry
+            places_of = tuple((place.name, place.box, place.counts) for place in group)
+            yield _Call(places_of, inputs, first.control, first.hooks, first.edits)
             left = others
 
 
@@ -228,7 +262,9 @@ class _Weighted:
     counts: Tensor
 
     def alike(self, other: _Weighted, x: Tensor) -> bool:
-        return self.entry.control is other.entry.control and self.counts.shape == other.counts.shape
+        a, b = self.entry, other.entry
+        same = a.control is b.control and a.hooks == b.hooks and a.edits == b.edits
+        return same and self.counts.shape == other.counts.shape
 
 
 def _weighted(active: Sequence[tuple[str, Entry]], x: Tensor) -> list[_Weighted]:

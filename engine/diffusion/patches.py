@@ -213,6 +213,18 @@ class Merged:
 
 
 @dataclass(frozen=True, eq=False)
+class Towards:
+    """Another model's weight as a change: dW = value - original, ``original`` being the weight before any patch."""
+
+    value: Tensor
+    original: Tensor
+
+    def apply(self, weight: Tensor, strength: float) -> Tensor:
+        change = _float(self.value, weight) - _float(self.original, weight)
+        return torch.add(weight, change.reshape(weight.shape), alpha=strength)
+
+
+@dataclass(frozen=True, eq=False)
 class Rows:
     """A delta made for a fused weight (q, k and v in one), of which the network's own weight is rows ``first`` to ``end``."""
 

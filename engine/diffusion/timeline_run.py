@@ -18,6 +18,7 @@ from engine.diffusion.journal import Journal
 from engine.diffusion.model import Model
 from engine.diffusion.noise import noise_source, starting_noise
 from engine.diffusion.parametrization import Parametrization
+from engine.diffusion.patches import Patch
 from engine.diffusion.rules import Cfg
 from engine.diffusion.samplers import Sampler
 from engine.diffusion.timeline import Segment, Stage, Timeline, with_strengths
@@ -63,6 +64,7 @@ class TimelineDenoise:
     evaluations: int = 0
     _placed: tuple[Model, tuple[float, ...]] | None = None
     _network: nn.Module | None = None
+    _patches: tuple[Patch, ...] = ()
 
     def __post_init__(self) -> None:
         self.flow = self.guided[0].flow
@@ -77,6 +79,7 @@ class TimelineDenoise:
         k = next((k for k, stage in enumerate(self.guider.stages) if stage.covers(float(sigma))), len(self.guided) - 1)
         stage, guided = self.guider.stages[k], self.guided[k]
         guided.network = self._place(stage.segment.model, sigma)
+        guided.patches = self._patches
         guided.guider = replace(guided.guider, rule=Cfg(stage.cfg(sigma, self.guider.sigmas)))
         guided.evaluations = self.evaluations
         with guided.guider.edited(guided.network):
@@ -92,6 +95,7 @@ class TimelineDenoise:
             place: Any = model.place if patched is model else getattr(model.place, "once", model.place)
             self._network = None
             self._placed, self._network = (model, strengths), place(patched.part, patched.patches)
+            self._patches = patched.patches
         assert self._network is not None
         return self._network
 
