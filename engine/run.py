@@ -74,6 +74,7 @@ class Job:
 
     ``residency`` gives the holder of loaded networks; a server passes the same one to all jobs, made at the first call.
     ``journal`` is a folder for what sampling has computed so far, so that a killed job goes on where it was.
+    ``sharp_previews``: pictures of the unfinished come from a small decoder, where there is one, not from a map of colours.
     ``client`` is the websocket client that submitted it. ``steps`` are the steps there are by now, those of expansions too:
     what foreign nodes that rewrite graphs look at.
     """
@@ -85,6 +86,7 @@ class Job:
     emit: Emit = ignore
     cancel: Cancel = field(default_factory=Cancel)
     previews: bool = False
+    sharp_previews: bool = False
     journal: Path | None = None
     client: str | None = None
     steps: Mapping[str, Any] = field(default_factory=dict)

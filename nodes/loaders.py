@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from engine.folders import Folders
 from engine.node import Blocked, Choose, Folder, Run, node
 from engine.types import Clip, Model, Vae
 from nodes.embeddings import embedding_finder
+from nodes.reports import tiny_files
 from nodes.sizes import Strength100
 
 if TYPE_CHECKING:
@@ -102,12 +104,36 @@ def unet_loader_gguf_advanced(
     return unet_loader(unet_name, run=run)
 
 
+TINY = ("taesd", "taesdxl")
+
+
+@dataclass(frozen=True, slots=True)
+class VaeFiles(Folder):
+    """The files of models/vae, and each TAESD whose two files are in models/vae_approx."""
+
+    def __call__(self, folders: Folders) -> list[str]:
+        whole = [name for name in self.extra if len(tiny_files(folders, name)) == 2]
+        return [*folders.names(self.name, self.suffixes), *whole]
+
+
 @node("VAELoader", category="loaders", title="Load VAE", lane="io")
-def vae_loader(vae_name: Annotated[str, Folder("vae")], *, run: Run) -> Vae:
-    """A VAE from a file of its own."""
+def vae_loader(vae_name: Annotated[str, VaeFiles("vae", TINY)], *, run: Run) -> Vae:
+    """A VAE from a file of its own. ``taesd`` and ``taesdxl`` are small, fast and nearly as good: models/vae_approx has them."""
     from engine.diffusion.checkpoints import load_vae
 
+    if vae_name in TINY:
+        return load_tiny(vae_name, run)
     return load_vae(run.folders.find("vae", vae_name), run.place)
+
+
+def load_tiny(name: str, run: Run) -> Vae:
+    from engine.diffusion.autoencoder_tiny import load_pair
+
+    paths = tiny_files(run.folders, name)
+    missing = [f"{name}_{side}" for side in ("encoder", "decoder") if side not in paths]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} are not in models/vae_approx: put {name}'s two files there")
+    return load_pair(name, paths, run.place)
 
 
 TextEncoderName = Annotated[str, Folder("text_encoders")]

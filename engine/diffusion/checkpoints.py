@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.diffusion import autoencoder_kl, prefixes
+from engine.diffusion import autoencoder_kl, autoencoder_tiny, prefixes
 from engine.diffusion.clip import Clip
 from engine.diffusion.clip_vision import ClipVision
 from engine.diffusion.containers import CheckpointError, TensorFile, read_tensors
@@ -96,8 +96,10 @@ def load_vae(path: Path, place: Place | None = None) -> Vae:
     """The VAE of a file of its own or of a whole checkpoint."""
     file = read(path)
     _, vae = _vae(file, place or PlaceOnCpu())
+    vae = vae or autoencoder_tiny.as_vae(path, file.tensors, place or PlaceOnCpu())
     if vae is None:
         raise CheckpointError(path, f"there is no VAE in it; this looks like {_guess(file.tensors)}")
+    check_complete(path, vae.part)
     return vae
 
 

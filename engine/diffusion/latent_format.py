@@ -26,6 +26,7 @@ class LatentFormat:
     dims: int = 2  # 2: (B, C, H, W); 3: (B, C, T, H, W)
     rgb: tuple[tuple[float, float, float], ...] = ()  # preview: one row a channel, of the latent as the denoiser sees it
     rgb_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    tiny: str = ""  # how the files of its TAESD are called
 
     def inside(self, z: Tensor) -> Tensor:
         """From the VAE's latent (B, C, ...) to the denoiser's."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +12,33 @@ from torch import Tensor
 
 from engine.diffusion.latent_format import LatentFormat
 
+Decode = Callable[[LatentFormat, Tensor], Tensor | None]
+"""A picture (1, H, W, 3) in 0..1 of the denoiser's latent (1, C, h, w), or None for a format it does not know."""
 
-def preview(latent_format: LatentFormat, x: Tensor, longest: int = 512, kind: str = "JPEG") -> bytes | None:
+
+class Draw(Protocol):
+    """A picture as a file in memory, made when it is asked for."""
+
+    def __call__(self, decode: Decode | None = None) -> bytes | None: ...
+
+
+def preview(
+    latent_format: LatentFormat, x: Tensor, longest: int = 512, kind: str = "JPEG", decode: Decode | None = None
+) -> bytes | None:
     """The first picture of the denoiser's latent ``x`` as JPEG or PNG, at most ``longest`` pixels; None without colours.
 
-    Of a video it is the middle frame. Colours are a linear map of the channels, so it costs nothing beside a step.
+    Of a video it is the middle frame. Without ``decode`` colours are a linear map of the channels, which costs next to nothing.
     """
-    if not latent_format.rgb:
-        return None
     if x.ndim == 5:
         x = x[:, :, x.shape[2] // 2]
+    drawn = decode(latent_format, x[:1].detach()) if decode is not None else None
+    if drawn is not None:
+        scale = min(1.0, longest / max(drawn.shape[1:3]))
+        drawn = drawn.movedim(-1, 1)
+        drawn = F.interpolate(drawn, scale_factor=scale, mode="bilinear", antialias=True) if scale < 1 else drawn
+        return encode(drawn[0].movedim(0, -1), kind)
+    if not latent_format.rgb:
+        return None
     picture = latent_format.preview(x[:1].detach().float().cpu()).movedim(-1, 1)
     scale = min(latent_format.spatial, longest / max(picture.shape[-2:]))
     picture = F.interpolate(picture, scale_factor=scale, mode="bilinear") if scale > 1 else picture

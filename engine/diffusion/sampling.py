@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -18,14 +19,14 @@ from engine.diffusion.journal import Journal
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.model import Model
 from engine.diffusion.noise import starting_noise
-from engine.diffusion.preview import preview
+from engine.diffusion.preview import Draw, preview
 from engine.diffusion.samplers import SAMPLERS, Sampler
 from engine.diffusion.schedules import sigmas_for
 
 if TYPE_CHECKING:
     from engine.types import Latent
 
-Report = Callable[[int, int, Callable[[], bytes | None]], None]
+Report = Callable[[int, int, Draw], None]
 """(steps done, steps in all, draw) after each step; ``draw()`` makes the preview only if called. May raise to cancel."""
 
 
@@ -106,6 +107,16 @@ def sample(
 
     With a ``journal`` a run that was cut off continues where it was and ends in the same bits.
     """
+    walk = partial(_walk, report=report, journal=journal)
+    for around in guider.model.around:
+        walk = partial(around, walk)
+    return walk(guider, noise, sampler, sigmas, latent)
+
+
+def _walk(
+    guider: Guider, noise: LatentNoise, sampler: Sampler, sigmas: Tensor, latent: Latent, *,
+    report: Report, journal: Journal | None,
+) -> tuple[Latent, Latent]:
     model = guider.model
     latent_format, sampling = model.family.latent, model.sampling
     samples = fitted(latent["samples"], latent_format)
@@ -124,7 +135,7 @@ def sample(
         def on_step(i: int, x: Tensor, denoised: Tensor) -> None:
             nonlocal last
             last = denoised
-            report(i + 1, len(sigmas) - 1, lambda: preview(latent_format, denoised))
+            report(i + 1, len(sigmas) - 1, lambda decode=None: preview(latent_format, denoised, decode=decode))
 
         x = sampling.noise_scaling(sigmas[0], eps, clean, sampling.starts_at_max(sigmas))
         x = sampler.walk(denoise, x, sigmas, sampling, noise.seed, on_step)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import Part, Place, PlaceOnCpu, working_dtype
 from engine.diffusion.tiles import tiled
 
@@ -24,6 +25,7 @@ class Vae:
     spatial: int = 8  # pixels to a latent cell
     place: Place = field(default_factory=PlaceOnCpu)
     dtype: torch.dtype | None = None  # None: ``place`` decides
+    latent: LatentFormat | None = None  # set: it was made for latents as a denoiser of that format sees them
 
     def with_dtype(self, dtype: torch.dtype | None) -> Vae:
         """The same with its computations in another type."""
@@ -86,15 +88,15 @@ class Vae:
     def _encode(self, x: Tensor) -> Tensor:
         network: Any = self.place(self.part, dtype=self.dtype)
         moments = network.encoder(_enter(x, network))
-        if network.quant_conv is not None:
+        if getattr(network, "quant_conv", None) is not None:
             moments = network.quant_conv(moments)
-        mean: Tensor = moments[:, : self.channels]
-        return mean.float()
+        mean: Tensor = moments[:, : self.channels].float()
+        return mean if self.latent is None else self.latent.outside(mean)
 
     def _decode(self, z: Tensor) -> Tensor:
         network: Any = self.place(self.part, dtype=self.dtype)
-        z = _enter(z, network)
-        if network.post_quant_conv is not None:
+        z = _enter(z if self.latent is None else self.latent.inside(z), network)
+        if getattr(network, "post_quant_conv", None) is not None:
             z = network.post_quant_conv(z)
         pixels: Tensor = network.decoder(z)
         return pixels.float()

@@ -38,6 +38,7 @@ class Options:
     history_days: float = 0.0
     temp_hours: float = 24.0
     previews: Previews = "asked"
+    sharp_previews: bool = False
     quiet: bool = False
     open_browser: bool = False
     argv: tuple[str, ...] = ()

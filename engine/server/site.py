@@ -113,8 +113,13 @@ class Site:
     def _meet(self, engine: Engine) -> Engine:
         """Connect what packs tell clients with the hub."""
         if engine.guests is not None:
-            engine.guests.connect(self.hub.send, self.folders, self.hub.remaining)
+            engine.guests.connect(self._send, self.folders, self.hub.remaining)
         return engine
+
+    def _send(self, name: str | int, data: Any, sid: str | None = None) -> None:
+        """What a pack tells a clientId is for the user whose job runs: another user's client may have the same."""
+        running = self.worker.running
+        self.hub.send(name, data, sid, running.job.owner if running is not None else None)
 
     async def close(self, _app: web.Application) -> None:
         """Park the running job, write what waits, end the threads."""
@@ -158,7 +163,7 @@ class Site:
         execution = Execution(
             id=job.id, prompt=job.prompt, extra=extra.get("extra_pnginfo") or {}, folders=folders, emit=emit,
             cancel=running.cancel, previews=previews_of(extra, self.options) != "none", journal=self.journal(job.id),
-            client=job.client_id,
+            sharp_previews=sharp_previews(extra, self.options), client=job.client_id,
         )  # fmt: skip
         if engine.residency is not None:
             execution.residency = engine.residency
@@ -176,6 +181,8 @@ class Site:
             self.hub.preview(address, job.id, event.data, event.mime, about, everyone=everyone)
         if isinstance(event, events.Progress) and event.note:
             self.hub.text(address, job.id, event.node, event.note)
+        if isinstance(event, events.Started):
+            messages = [("status", self.hub.status()), *messages]
         if event is not None and event.kind in ("finished", "failed", "cancelled"):
             messages = [*messages, ("status", self.hub.status())]
             self.hub.queue_changed()
@@ -211,3 +218,9 @@ def previews_of(extra: dict[str, Any], options: Options) -> Previews:
     if method in (None, "default"):
         return options.previews
     return "none" if method == "none" else "all"
+
+
+def sharp_previews(extra: dict[str, Any], options: Options) -> bool:
+    """Whether a small decoder is to make them."""
+    method = extra.get("preview_method")
+    return options.sharp_previews if method in (None, "default") else method == "taesd"

@@ -38,6 +38,7 @@ def options_of(settings: Settings) -> Options:
         quiet=settings.dont_print_server,
         open_browser=settings.auto_launch,
         argv=tuple(sys.argv),
+        sharp_previews=settings.preview_method == "taesd",
     )
 
 

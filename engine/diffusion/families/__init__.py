@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.diffusion.families import unet
+from engine.diffusion.families import sd1, sdxl, unet
 from engine.diffusion.families.family import Family
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
+from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import Tensors
 
 FAMILIES: tuple[type[Family], ...] = (SD1, SD2, SDXL, SDXLRefiner)
 
+LATENTS: tuple[LatentFormat, ...] = (sd1.LATENT, sdxl.LATENT)
+"""What the families' denoisers see, the likeliest first."""
 
 LAYOUTS: tuple[Callable[[Tensors], Tensors | None], ...] = (unet.in_original_names,)
 """Other layouts networks are published in: each gives the tensors the names the families know, or None."""

@@ -7,7 +7,7 @@ so a loaded model can be asked without handing configurations around.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -55,10 +55,17 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Residuals:
-    """What a ControlNet or adapter adds inside the network: one tensor a skip connection, in the network's own order."""
+    """What a ControlNet adds inside the network: ``down`` a tensor a skip connection, in the network's own order, and ``mid``;
+    what a T2I-Adapter adds: ``within`` a tensor a level of the way down, where it goes on to the next."""
 
     down: tuple[Tensor, ...] = ()
     mid: Tensor | None = None
+    within: tuple[Tensor, ...] = ()
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Residuals:
+        """``change`` of every tensor."""
+        down, within = (tuple(change(tensor) for tensor in tensors) for tensors in (self.down, self.within))
+        return Residuals(down, None if self.mid is None else change(self.mid), within)
 
 
 class Family(Protocol):

@@ -309,11 +309,15 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
 
 def _additional(network: Any, residuals: Residuals, x: Tensor) -> dict[str, Any]:
     """The residuals as arguments; diffusers wants those of all blocks or none, so what is not given is 0."""
+    within = {"down_intrablock_additional_residuals": list(residuals.within)} if residuals.within else {}
+    if not residuals.down and residuals.mid is None:
+        return within
     zero = x.new_zeros(())
     skips = 1 + sum(len(block.resnets) + (block.downsamplers is not None) for block in network.down_blocks)
     return {
         "down_block_additional_residuals": residuals.down or (zero,) * skips,
         "mid_block_additional_residual": zero if residuals.mid is None else residuals.mid,
+        **within,
     }
 
 
