@@ -20,13 +20,13 @@ IGNORED_FLAGS = """
 --use-pytorch-cross-attention --use-sage-attention --use-flash-attention --disable-xformers --force-upcast-attention
 --dont-upcast-attention --disable-smart-memory --deterministic --fast --mmap-torch-files --disable-mmap
 --disable-dynamic-vram --windows-standalone-build --disable-api-nodes --disable-auto-launch
---enable-compress-response-body --supports-fp8-compute --async-offload --enable-manager --disable-manager-ui
+--supports-fp8-compute --async-offload --enable-manager --disable-manager-ui
 --force-non-blocking --default-hashing-function --cuda-malloc --disable-cuda-malloc --offline
 """
 IGNORED = frozenset(IGNORED_FLAGS.split())
 IGNORED_WITH_VALUE = frozenset({
     "--cuda-device", "--default-device", "--reserve-vram", "--preview-size", "--directml", "--oneapi-device-selector",
-    "--front-end-version", "--comfy-api-base", "--feature-flag", "--vram-headroom",
+    "--front-end-version", "--comfy-api-base", "--vram-headroom",
 })  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         elif get_origin(hint) is Literal:
             options["choices"] = get_args(hint)
         elif field.metadata["many"]:
-            options |= {"nargs": "*", "metavar": metavar}
+            options |= {"nargs": "*", "action": "extend", "metavar": metavar}
         else:
             options["metavar"] = metavar
         if alone is not None:

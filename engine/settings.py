@@ -55,6 +55,8 @@ class Settings:
     tls_certfile: Path | None = option(None, "serve https with this certificate", metavar="FILE")
     enable_cors_header: str | None = option(None, "let pages of this origin (or any) call the API", metavar="ORIGIN", alone="*")
     allowed_hosts: tuple[str, ...] = option((), "host names to answer to besides addresses", metavar="NAME", many=True)
+    enable_compress_response_body: bool = option(False, "compress answers, for those far away")
+    feature_flag: tuple[str, ...] = option((), "tell clients NAME=VALUE in /features", metavar="NAME=VALUE", many=True)
     max_upload_size: float = option(100.0, "largest upload in MB", metavar="MB")
     max_prompt_size: float = option(50.0, "largest workflow in MB", metavar="MB")
     multi_user: bool = option(False, "keep workflows and settings by user")

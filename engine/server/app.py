@@ -1,6 +1,7 @@
 """The web application, and serving it until it is told to stop."""
 
 import asyncio
+import errno
 import logging
 import signal
 import ssl
@@ -19,11 +20,15 @@ from engine.server.route import Route
 from engine.server.routes import ROUTES
 from engine.server.runtime import Engine
 from engine.server.site import SITE, Site
-from engine.settings import Settings
+from engine.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 HEADER_BYTES = 32 * 1024
 STOP_SECONDS = 2.0
+STREAMS = ("websocket", "text/event-stream")
+"""Answers without an end, which nobody can ask the length of."""
+NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""What a machine without IPv6 says to ``::``, which a bare ``--listen`` asks for beside ``0.0.0.0``."""
 SWITCH_SECONDS = 0.001
 """How long a thread that computes may keep the others waiting; Python's own 5 ms would show in every answer."""
 
@@ -36,6 +41,8 @@ def make_app(options: Options, load_engine: Callable[[], Engine]) -> web.Applica
         handler = bind(route)
         for path in route.paths():
             app.router.add_route(route.method, path, handler)
+            if route.method == "GET" and route.answer not in STREAMS:
+                app.router.add_route("HEAD", path, handler)
     app.router.add_route("*", "/{path:.+}", bind(Route("*", "/{path:.+}", pack_route, Role.ANYONE, bare=True)))
     app.on_startup.append(site.open)
     app.on_shutdown.append(close_sockets)
@@ -50,6 +57,7 @@ async def close_sockets(app: web.Application) -> None:
 
 async def run(options: Options, load_engine: Callable[[], Engine], *, once: bool = False) -> int:
     """Serve until SIGINT or SIGTERM (``once``: until everything is loaded); the exit code."""
+    certificate = tls(options)
     app = make_app(options, load_engine)
     runner = web.AppRunner(
         app, access_log=None, max_line_size=HEADER_BYTES, max_field_size=HEADER_BYTES, shutdown_timeout=STOP_SECONDS
@@ -62,7 +70,11 @@ async def run(options: Options, load_engine: Callable[[], Engine], *, once: bool
     await runner.setup()
     try:
         for host in options.hosts:
-            await web.TCPSite(runner, host, options.port, ssl_context=tls(options), backlog=1024).start()
+            try:
+                await web.TCPSite(runner, host, options.port, ssl_context=certificate, backlog=1024).start()
+            except OSError as problem:
+                if host != "::" or problem.errno not in NO_IPV6 or len(options.hosts) == 1:
+                    raise
     except OSError as problem:
         print(f"Cannot listen on {host} port {options.port}: {problem.strerror}. Choose another with --port.", file=sys.stderr)
         await runner.cleanup()
@@ -85,9 +97,15 @@ async def run(options: Options, load_engine: Callable[[], Engine], *, once: bool
 
 def tls(options: Options) -> ssl.SSLContext | None:
     if options.tls_certfile is None:
+        if options.tls_keyfile is not None:
+            raise SettingsError("--tls-keyfile needs --tls-certfile beside it, or https cannot be served")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(options.tls_certfile, options.tls_keyfile)
+    try:
+        context.load_cert_chain(options.tls_certfile, options.tls_keyfile)
+    except (OSError, ValueError) as problem:
+        files = f"--tls-certfile {str(options.tls_certfile)!r}, --tls-keyfile {str(options.tls_keyfile or '')!r}"
+        raise SettingsError(f"{files}: expected a certificate and its key in PEM form ({problem})") from None
     return context
 
 

@@ -75,6 +75,8 @@ def with_headers(response: web.StreamResponse, options: Options) -> web.StreamRe
         return response
     for name, value in headers(options).items():
         response.headers.setdefault(name, value)
+    if options.compress and isinstance(response, web.Response):
+        response.enable_compression()
     if response.content_type == "text/html":
         response.headers.setdefault("Content-Security-Policy", POLICY)
     return response

@@ -114,9 +114,9 @@ class Hub:
             frame = frames.text(node, words)
             self._post(lambda: self._text(address, job, node, frame))
 
-    def send(self, name: str | int, data: Any, sid: str | None = None) -> None:
-        """What node packs call: to one clientId, or to all. A ``Binary`` number sends a binary frame."""
-        self._post(lambda: self._send(name, data, sid))
+    def send(self, name: str | int, data: Any, sid: str | None = None, user: str | None = None) -> None:
+        """What node packs call: to one clientId (of ``user``), or to all. A ``Binary`` number sends a binary frame."""
+        self._post(lambda: self._send(name, data, sid, user))
 
     def log(self, data: Any) -> None:
         """Send log lines to those who asked for them."""
@@ -174,10 +174,10 @@ class Hub:
             if client.logs:
                 client.put(frame, None)
 
-    def _send(self, name: str | int, data: Any, sid: str | None) -> None:
+    def _send(self, name: str | int, data: Any, sid: str | None, user: str | None) -> None:
         frame = encode(name, data) if isinstance(name, str) else encode_binary(name, data)
         for client in list(self.clients.values()):
-            if sid is None or client.address[1] == sid:
+            if sid is None or (client.address[1] == sid and user in (None, client.address[0])):
                 client.put(frame)
 
     def status(self) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Options:
     sharp_previews: bool = False
     quiet: bool = False
     open_browser: bool = False
+    compress: bool = False
     argv: tuple[str, ...] = ()
     features: dict[str, Any] = field(default_factory=dict)
 

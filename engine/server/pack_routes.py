@@ -6,13 +6,27 @@ from engine.server.access import Role, user_of
 from engine.server.refusal import Refusal
 from engine.server.site import site_of
 
+EVERYTHING = "/{path}"
+"""The editor's files and the routes of packs: at any path there could be one."""
+
 
 async def pack_route(request: web.Request) -> web.StreamResponse:
     """A route of a pack."""
     answer = await pack_answer(request)
-    if answer is None:
-        raise Refusal(404, "404: Not Found")
-    return answer
+    if answer is not None:
+        return answer
+    if methods := await methods_at(request):
+        raise Refusal(405, "405: Method Not Allowed", Allow=", ".join(sorted(methods)))
+    raise Refusal(404, "404: Not Found")
+
+
+async def methods_at(request: web.Request) -> set[str]:
+    """The methods that the server's own routes know at this path; none where there is no such route."""
+    found: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource.canonical != EVERYTHING:
+            found |= (await resource.resolve(request))[1]
+    return found
 
 
 async def pack_answer(request: web.Request) -> web.StreamResponse | None:

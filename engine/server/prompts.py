@@ -67,7 +67,10 @@ async def get_prompt(request: web.Request) -> web.Response:
 async def post_prompt(request: web.Request) -> web.Response:
     """Queue a prompt; it is on the disk before its id is answered."""
     site = site_of(request)
-    data = await read_json(request, empty={})
+    try:
+        data = await read_json(request, empty={})
+    except Refusal as no:
+        raise in_envelope(no) from None
     engine = await site.runtime.engine()
     if engine.guests is not None and isinstance(data, dict):
         data = engine.guests.on_prompt(data)
@@ -75,6 +78,12 @@ async def post_prompt(request: web.Request) -> web.Response:
     job, errors = await queue_prompt(site, engine, body, request)
     number = int(job.number) if job.number == int(job.number) else job.number
     return json_answer({"prompt_id": job.id, "number": number, "node_errors": errors})
+
+
+def in_envelope(no: Refusal) -> Refusal:
+    """What is wrong with a body that cannot be read, where ``POST /prompt`` says what is wrong."""
+    details = str(no.body["error"]) if isinstance(no.body, Mapping) else str(no.body)
+    return refuse_prompt("invalid_json", "The body cannot be read", details, status=no.status)
 
 
 def check_body(data: Any) -> PromptBody:

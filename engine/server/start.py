@@ -1,9 +1,12 @@
 """Settings made into what the server needs: its options, and the engine that it loads behind the socket."""
 
 import importlib.util
+import json
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.folders import PROJECT
 from engine.server.options import MEGABYTE, Options, Previews
@@ -35,11 +38,25 @@ def options_of(settings: Settings) -> Options:
         history_days=settings.history_days,
         temp_hours=settings.temp_hours,
         previews=PREVIEWS.get(settings.preview_method, "all"),
+        sharp_previews=settings.preview_method == "taesd",
         quiet=settings.dont_print_server,
         open_browser=settings.auto_launch,
+        compress=settings.enable_compress_response_body,
+        features=features(settings.feature_flag),
         argv=tuple(sys.argv),
-        sharp_previews=settings.preview_method == "taesd",
     )
+
+
+def features(flags: Sequence[str]) -> dict[str, Any]:
+    """``name=value`` as what ``/features`` tells: JSON where the value is some, else text; true for a name alone."""
+    found: dict[str, Any] = {}
+    for flag in flags:
+        name, said, value = flag.partition("=")
+        try:
+            found[name] = json.loads(value) if said else True
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def front_end(settings: Settings) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.flags import Parser, add_settings, setting_flags, without_ignored
+from engine.server.start import features
 from engine.settings import Settings, SettingsError, read_settings
 
 
@@ -109,3 +110,28 @@ def test_the_cache_follows_the_settings(tmp_path: Path) -> None:
     assert Settings(cache_lru=5).cache().max_entries == 5
     assert Settings().cache().disk is None
     assert Settings(cache_directory=tmp_path).cache().disk is not None
+
+
+def test_every_launch_flag_that_scripts_use(tmp_path: Path) -> None:
+    """One command line with all of them; a flag that may be repeated adds up."""
+    folders = [word for name in ("output", "input", "temp", "user") for word in (f"--{name}-directory", str(tmp_path / name))]
+    yamls = [tmp_path / name for name in ("a.yaml", "b.yaml", "c.yaml")]
+    for n, path in enumerate(yamls):
+        path.write_text(f"x:\n  loras: L{n}\n")
+    settings = parsed(
+        *folders, "--base-directory", str(tmp_path), "--listen", "127.0.0.1", "--port", "8189",
+        "--extra-model-paths-config", str(yamls[0]), str(yamls[1]), "--extra-model-paths-config", str(yamls[2]),
+        "--front-end-root", str(tmp_path), "--front-end", "comfy", "--preview-method", "latent2rgb", "--cache-lru", "3",
+        "--cache-none", "--cache-ram", "4", "8", "--cpu", "--multi-user", "--max-upload-size", "5", "--enable-cors-header",
+        "http://a.example", "--tls-keyfile", "k", "--tls-certfile", "c", "--disable-all-custom-nodes",
+        "--whitelist-custom-nodes", "p", "--whitelist-custom-nodes", "q", "--quick-test-for-ci", "--dont-print-server",
+        "--verbose", "DEBUG", "--feature-flag", "a=1", "--feature-flag", "b", "--enable-compress-response-body",
+    )  # fmt: skip
+    assert settings.extra_model_paths_config == tuple(yamls)
+    assert [root.name for root in settings.folders().roots("loras")] == ["loras", "L0", "L1", "L2"]
+    assert settings.pack_names() == ("p", "q")
+    assert (settings.cache_ram, settings.max_upload_size, settings.enable_cors_header) == ((4, 8), 5, "http://a.example")
+    assert [settings.folders().work(name) for name in ("output", "input", "temp", "user")] == [
+        tmp_path / name for name in ("output", "input", "temp", "user")
+    ]
+    assert features(settings.feature_flag) == {"a": 1, "b": True}

@@ -106,7 +106,8 @@ def test_sound_outputs_run_although_others_cannot(server: Server) -> None:
 def test_bad_json_is_a_400(server: Server, body: bytes) -> None:
     reply = server.post("/prompt", data=body)
     assert reply.status == 400
-    assert "error" in reply.json
+    assert reply.json.keys() == {"error", "node_errors"}
+    assert reply.json["error"].keys() == {"type", "message", "details", "extra_info"}
 
 
 def test_utf_16_and_odd_characters_pass(server: Server) -> None:

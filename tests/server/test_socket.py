@@ -73,10 +73,12 @@ def test_a_cached_run(server: Server) -> None:
 
 def test_progress(server: Server) -> None:
     socket = server.socket("a")
+    began = time.monotonic()
     messages = socket.until_end(server.queue(waiting(0.4), client_id="a"))
+    took = time.monotonic() - began
     bars = [message["data"] for message in messages if message["type"] == "progress"]
     assert bars[-1] | {"prompt_id": ""} == {"value": 20.0, "max": 20.0, "prompt_id": "", "node": "1"}
-    assert 2 <= len(bars) <= 8
+    assert 2 <= len(bars) <= took * 10 + 3
     assert [bar["value"] for bar in bars] == sorted(bar["value"] for bar in bars)
 
 
