@@ -46,8 +46,6 @@ def diversity_setting(
     first_seed: Seed = 0,
     width: Side = 512,
     height: Side = 512,
-    seed_variance: Annotated[float, Interval(ge=0.0, le=10.0), Step(0.05)] = 0.0,
-    cads: Annotated[float, Interval(ge=0.0, le=5.0), Step(0.05)] = 0.0,
     others: Diversity | None = None,
     judge: Model | None = None,
     clip_vision: ClipVision | None = None,
@@ -56,7 +54,7 @@ def diversity_setting(
     """Draw every prompt (one a line) with every seed by one timeline, and measure the pictures. Chain settings to compare them.
 
     ``judge``, best the base model, says how many pictures show their prompt rather than another of the list; ``clip_vision``
-    adds CLIP's distance. ``seed_variance`` and ``cads`` give each seed its own reading of the prompt.
+    adds CLIP's distance.
     """
     from engine.diffusion import diversity_run
 
@@ -64,8 +62,7 @@ def diversity_setting(
     bench = diversity_run.Bench(
         clip, vae, lines, negative, seeds, first_seed, width, height, judge, clip_vision, progress=run.progress
     )
-    change = diversity_run.reading(seed_variance, cads, seeds)
-    measured = bench.measure(diversity_run.Setting(name, timeline, sampler, sigmas, change))
+    measured = bench.measure(diversity_run.Setting(name, timeline, sampler, sigmas))
     return (others or diversity_run.Diversity()).with_setting(lines, seeds, measured)
 
 

@@ -6,17 +6,21 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Interval
 
-from engine.node import Advanced, Folder, Run, Step, node
+from engine.node import Advanced, Doc, Folder, Run, Seed, Step, node
 from engine.types import Conditioning, Image, Latent, Model, Noise, Sampler, Sigmas, Timeline
 from nodes.custom_sampling import Sampled
 from nodes.reports import reporting
 from nodes.sampling import Cfg
-from nodes.sizes import FineShare
+from nodes.sizes import FineShare, Share
 
 Unit = Literal["percent", "sigma", "step"]
 Start = Annotated[float, Interval(ge=0.0, le=10_000.0), Step(0.01)]
 Scale = Annotated[float, Interval(ge=0.0, le=100.0), Step(0.1)]
 CATEGORY = "sampling/timeline"
+PresetName = Literal[
+    "base first", "base in high noise", "LoRA ramp", "LoRA at part strength", "cfg interval", "detail", "seed variance", "CADS",
+    "TCD", "variation seed",
+]  # fmt: skip
 
 
 class Preset(NamedTuple):
@@ -80,29 +84,41 @@ def timeline_lora(
 @node(
     "SamplingTimeline",
     category=CATEGORY,
-    title="Base, then Distilled",
-    search_aliases=("dmd2", "lcm", "lightning", "turbo", "variety"),
+    title="Sampling Timeline",
+    search_aliases=("base then distilled", "dmd2", "lcm", "lightning", "turbo", "variety", "cads", "seed variance"),
 )
 def sampling_timeline(
     base: Model,
-    distilled: Model,
     sigmas: Sigmas,
+    preset: PresetName = "base first",
     base_cfg: Cfg = 5.0,
     distilled_cfg: Cfg = 1.0,
-    seam: Annotated[int, Interval(ge=0, le=10_000)] = 1,
-    base_steps: Annotated[int, Interval(ge=0, le=10_000)] = 1,
+    seam: Annotated[int, Interval(ge=0, le=10_000), Doc("base first: how many steps of the schedule the base model takes")] = 1,
+    base_steps: Annotated[int, Interval(ge=0, le=10_000), Doc("base first: in how many steps of its own; 0: as scheduled")] = 1,
+    amount: Annotated[
+        float, Interval(ge=-10.0, le=10.0), Step(0.01), Doc(
+            "LoRA ramp, LoRA at part strength: its strength (0.3 to 1). detail: the share of noise hidden (0.05). "
+            "seed variance: noise on the prompt (0.1 to 1). CADS: noise in its place (0.25). TCD: eta (0.3). "
+            "variation seed: how far to the other noise (0.2)."
+        )
+    ] = 0.3,
+    start: Annotated[Share, Doc("LoRA ramp, cfg interval, detail, CADS: from this share of the model's schedule")] = 0.0,
+    end: Annotated[Share, Doc("the same, base in high noise, seed variance: until this share")] = 0.3,
+    seed: Seed = 0,
+    *,
+    distilled: Model | None = None,
+    timeline: Timeline | None = None,
 ) -> Preset:
-    """The base model for the first ``seam`` steps of the distilled model's schedule, which is what gives variety back.
+    """What people do with a base model and a distilled one; each preset looks only at its own numbers.
 
-    The base model may walk that part in more and smaller steps: ``base_steps`` (0: as the schedule has it).
+    ``distilled`` is the base with a LoRA, or another checkpoint. With the ``timeline`` of another preset, "cfg interval" and
+    those after it change that one. What each of them gives and costs is measured in docs/distilled.md.
     """
-    from engine.diffusion import timeline as timelines
+    from engine.diffusion import timeline_presets as presets
 
-    start = timelines.Point(float(sigmas[min(seam, len(sigmas) - 1)]))
-    finer = timelines.refine(sigmas, base_steps or seam, seam, base.sampling)
-    if seam == 0:
-        return Preset(timelines.Timeline((timelines.Segment(distilled, distilled_cfg),)), sigmas)
-    return Preset(timelines.base_then_distilled(base, distilled, base_cfg, start, distilled_cfg), Sigmas(finer))
+    plan = presets.Plan(base, sigmas, distilled, timeline, base_cfg, distilled_cfg, seam, base_steps, amount, start, end, seed)
+    made, levels = presets.PRESETS[preset](plan)
+    return Preset(made, Sigmas(levels))
 
 
 @node("SampleTimeline", category=CATEGORY, title="Sample Timeline")

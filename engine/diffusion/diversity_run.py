@@ -21,7 +21,6 @@ from engine.diffusion.noise import starting_noise
 from engine.diffusion.samplers import Sampler
 from engine.diffusion.timeline import Timeline, sample_timeline
 from engine.diffusion.vae import Vae
-from engine.diffusion.variety import cads, embedding_noise
 
 if TYPE_CHECKING:
     from engine.types import Latent
@@ -88,13 +87,12 @@ class Counter:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """How pictures are drawn. ``change`` makes a prompt's positive, given its first seed: what varies prompts by seed."""
+    """How pictures are drawn."""
 
     name: str
     timeline: Timeline
     sampler: Sampler
     sigmas: Tensor
-    change: Callable[[Conditioning, int], Conditioning] = lambda conditioning, seed: conditioning
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +120,8 @@ class Bench:
         latents: list[Tensor] = []
         for k, positive in enumerate(positives):
             latent: Any = {"samples": torch.zeros(self.seeds, self.vae.channels, self.height // 8, self.width // 8)}
-            began, prompt = time.perf_counter(), setting.change(positive, self.first_seed)
-            noise = SeedsNoise(self.first_seed)
-            done, _ = sample_timeline(counted, prompt, negative, noise, setting.sampler, setting.sigmas, latent)
+            began, noise = time.perf_counter(), SeedsNoise(self.first_seed)
+            done, _ = sample_timeline(counted, positive, negative, noise, setting.sampler, setting.sigmas, latent)
             seconds += time.perf_counter() - began
             latents.append(done["samples"])
             images.append(self.vae.decode(done["samples"]))
@@ -162,14 +159,3 @@ def _errors(judge: Model, latents: Tensor, prompt: Conditioning) -> Tensor:
         seen = denoise(judge.sampling.noise_scaling(sigma, noise, clean), sigma)
         total += ((seen - clean) / sigma).pow(2).flatten(1).mean(1).cpu()
     return total
-
-
-def reading(seed_variance: float, cads_scale: float, seeds: int) -> Callable[[Conditioning, int], Conditioning]:
-    """A change of prompts that gives each of ``seeds`` pictures its own reading; at 0 and 0 the prompt itself."""
-
-    def change(conditioning: Conditioning, seed: int) -> Conditioning:
-        if seed_variance:
-            conditioning = embedding_noise(conditioning, seed_variance, 0.5, 0.3, seed, seeds)
-        return cads(conditioning, cads_scale, seed=seed, batch=seeds) if cads_scale else conditioning
-
-    return change

@@ -6,7 +6,7 @@ so more or fewer steps mean the same picture drawn more or less finely.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,17 +75,41 @@ class Ramp:
 
 
 @dataclass(frozen=True, eq=False)
+class Reading:
+    """A change of every positive prompt that gives each picture its own: ``change(prompt, seed, pictures)``."""
+
+    title: str
+    change: Callable[[Conditioning, int, int], Conditioning]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """The starting noise moved ``strength`` of the way to another seed's."""
+
+    seed: int
+    strength: float
+
+
+@dataclass(frozen=True, eq=False)
 class Timeline:
-    """The TIMELINE value: segments in any order, and LoRAs whose strength changes over all of them."""
+    """The TIMELINE value: segments in any order, LoRAs whose strength changes over all of them, and what a seed changes."""
 
     segments: tuple[Segment, ...] = ()
     ramps: tuple[Ramp, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    variation: Variation | None = None
 
     def with_segment(self, segment: Segment) -> Timeline:
         return replace(self, segments=(*self.segments, segment))
 
     def with_ramp(self, ramp: Ramp) -> Timeline:
         return replace(self, ramps=(*self.ramps, ramp))
+
+    def read(self, prompt: Conditioning, seed: int, pictures: int) -> Conditioning:
+        """The prompt as each of the pictures of a seed reads it."""
+        for reading in self.readings:
+            prompt = reading.change(prompt, seed, pictures)
+        return prompt
 
     def stages(self, sigmas: Tensor) -> tuple[Stage, ...]:
         """The segments in the order of a run along ``sigmas``, each with the noise levels it covers."""
@@ -102,6 +126,7 @@ class Timeline:
     def strengths(self, sigma: Tensor, sampling: Parametrization, sigmas: Tensor) -> tuple[float, ...]:
         """Of each ramp, at ``sigma``."""
         return tuple(_follow(ramp.keys, sigma, sampling, sigmas) for ramp in self.ramps)
+
 
 @dataclass(frozen=True, eq=False)
 class Stage:
@@ -122,6 +147,16 @@ class Stage:
         ends = (min(self.first, float(sigmas[0])), max(self.last, float(sigmas[-1])))
         keys = ((Point(ends[0]), segment.cfg), (Point(ends[1]), segment.last_cfg))
         return _follow(keys, sigma, segment.model.sampling, sigmas)
+
+
+    def piece(self, first: float, last: float, sigmas: Tensor) -> Segment:
+        """The segment of a part of these levels, in which everything is as it was in the whole."""
+        segment, begins = self.segment, first >= self.first
+        cut = replace(segment, start=segment.start if begins else Point(first), renoise=segment.renoise if begins else 0.0)
+        if segment.last_cfg is None:
+            return cut
+        ends = (self.cfg(torch.tensor(level), sigmas) for level in (min(first, float(sigmas[0])), max(last, 0.0)))
+        return replace(cut, cfg=next(ends), last_cfg=next(ends))
 
 
 def base_then_distilled(base: Model, distilled: Model, cfg: float, start: Point, distilled_cfg: float = 1.0) -> Timeline:
@@ -157,11 +192,28 @@ def sample_timeline(
     from engine.diffusion.sampling import sample, silent
     from engine.diffusion.timeline_run import TimelineGuider, TimelineSampler
 
+    timeline, positive, noise = _begun(timeline, positive, noise, latent["samples"].shape[0])
     stages = timeline.stages(sigmas)
     _check(stages)
     guider = TimelineGuider.made(timeline, stages, positive, negative, sigmas)
     walker = TimelineSampler.made(stages, sampler)
     return sample(guider, noise, walker, sigmas, latent, report=report or silent, journal=journal)
+
+
+def _begun(
+    timeline: Timeline, positive: Conditioning, noise: LatentNoise, pictures: int
+) -> tuple[Timeline, Conditioning, LatentNoise]:
+    """What the noise's seed and the number of pictures settle before the first step."""
+    from engine.diffusion.sampling import RandomNoise
+    from engine.diffusion.variety import VariationNoise
+
+    if timeline.readings:
+        own = [None if s.positive is None else timeline.read(s.positive, noise.seed, pictures) for s in timeline.segments]
+        segments = tuple(replace(segment, positive=prompt) for segment, prompt in zip(timeline.segments, own, strict=True))
+        timeline, positive = replace(timeline, segments=segments), timeline.read(positive, noise.seed, pictures)
+    if timeline.variation:
+        noise = VariationNoise(noise, RandomNoise(timeline.variation.seed), timeline.variation.strength)
+    return timeline, positive, noise
 
 
 def with_strengths(model: Model, ramps: Sequence[Ramp], strengths: Sequence[float]) -> Model:
@@ -204,7 +256,6 @@ def _check(stages: Sequence[Stage]) -> None:
             raise TimelineError(f"the segments' models work on different latents: {names[0]} and {names[1]}. Use one family.")
         if model.sampling.flow != first.sampling.flow:
             raise TimelineError("one segment's model is a flow model, another's is not: a sigma is not the same noise to both.")
-
 
 
 def read_keys(text: str, unit: Unit) -> tuple[tuple[Point, float], ...]:

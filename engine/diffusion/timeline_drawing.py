@@ -51,6 +51,10 @@ def draw(timeline: Timeline, sigmas: Tensor) -> Tensor:
         heights = [HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM - 40) * value / highest for value in values]
         pen.line(list(zip(places.values(), heights, strict=True)), LINES[k % len(LINES)], width=3)
         pen.text((LEFT + 130 * k, 12), f"{name}  0-{highest:g}", LINES[k % len(LINES)], font=small)
+    told = [reading.title for reading in timeline.readings]
+    if timeline.variation:
+        told.append(f"{timeline.variation.strength:g} of the noise of seed {timeline.variation.seed}")
+    pen.text((WIDTH - RIGHT, 12), ", ".join(told), INK, font=small, anchor="ra")
     pen.text((WIDTH / 2, HEIGHT - 24), "sigma at each step", FAINT, font=small, anchor="ma")
     return torch.from_numpy(np.asarray(picture).copy()).float().div(255)[None]
 
@@ -70,6 +74,8 @@ def _cfg(stages: Sequence[Stage], level: float, sigmas: Tensor) -> float:
 def _label(k: int, stage: Stage) -> str:
     segment = stage.segment
     parts = [f"{k + 1}: cfg {segment.cfg:g}" + (f" to {segment.last_cfg:g}" if segment.last_cfg is not None else "")]
+    parts += [f"detail {segment.detail:g}"] if segment.detail else []
+    parts += [f"{segment.renoise:.0%} new noise"] if segment.renoise else []
     parts += [f"{len(segment.model.patches)} LoRA"] if segment.model.patches else []
     parts += [f"{len(segment.model.edits)} edits"] if segment.model.edits else []
     parts += [getattr(segment.sampler.function, "__name__", "own sampler")] if segment.sampler is not None else []
