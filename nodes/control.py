@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, Literal, NamedTuple, cast
 
 from engine.node import Folder, Run, node
-from engine.types import Conditioning, ControlNet, Image, Latent, Mask, Vae
+from engine.types import Conditioning, ControlNet, Image, Latent, Mask, Model, Vae
 from nodes.sizes import FineShare, Strength10
 
 
 @node("ControlNetLoader", category="loaders", title="Load ControlNet Model", lane="io")
 def control_net_loader(control_net_name: Annotated[str, Folder("controlnet")], *, run: Run) -> ControlNet:
     """A ControlNet from a file."""
-    from engine.diffusion.control import load_control
+    from engine.diffusion.control_files import load_control
 
     return load_control(run.folders.find("controlnet", control_net_name), run.place)
+
+
+@node("DiffControlNetLoader", category="loaders", title="Load ControlNet Model (diff)", lane="io")
+def diff_control_net_loader(model: Model, control_net_name: Annotated[str, Folder("controlnet")], *, run: Run) -> ControlNet:
+    """A ControlNet from a file that may hold only its differences from the model."""
+    from engine.diffusion.control_files import load_control
+
+    return load_control(run.folders.find("controlnet", control_net_name), run.place, model)
+
+
+UnionKind = Literal[
+    "auto",
+    "openpose",
+    "depth",
+    "hed/pidi/scribble/ted",
+    "canny/lineart/anime_lineart/mlsd",
+    "normal",
+    "segment",
+    "tile",
+    "repaint",
+]
+
+
+@node("SetUnionControlNetType", category="conditioning/controlnet")
+def set_union_control_net_type(control_net: ControlNet, type: UnionKind = "auto") -> ControlNet:
+    """Tell a ControlNet Union what kind of picture it gets; other ControlNets stay as they are."""
+    from engine.diffusion.control_union import with_kind
+
+    return with_kind(control_net, type)
 
 
 @node("ControlNetApply", category="conditioning/controlnet", title="Apply ControlNet (OLD)", deprecated=True)
@@ -50,6 +79,55 @@ def control_net_apply_advanced(
     from engine.diffusion.control import apply_control
 
     steered = apply_control(positive, negative, control_net, image, strength, start_percent, end_percent)
+    return Steered(*(Conditioning(conditioning) for conditioning in steered))
+
+
+@node("ControlNetApplySD3", category="conditioning/controlnet", title="Apply Controlnet with VAE", deprecated=True)
+def control_net_apply_sd3(
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNet,
+    vae: Vae,
+    image: Image,
+    strength: Strength10 = 1.0,
+    start_percent: FineShare = 0.0,
+    end_percent: FineShare = 1.0,
+) -> Steered:
+    """As Apply ControlNet; the VAE is for ControlNets that look at latents."""
+    return control_net_apply_advanced(positive, negative, control_net, image, strength, start_percent, end_percent, vae)
+
+
+@node("ControlNetInpaintingAliMamaApply", category="conditioning/controlnet")
+def control_net_inpainting_apply(
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNet,
+    vae: Vae,
+    image: Image,
+    mask: Mask,
+    strength: Strength10 = 1.0,
+    start_percent: FineShare = 0.0,
+    end_percent: FineShare = 1.0,
+) -> Steered:
+    """As Apply ControlNet; the mask is for ControlNets that take one, which those of Stable Diffusion 1, 2 and XL do not."""
+    return control_net_apply_advanced(positive, negative, control_net, image, strength, start_percent, end_percent, vae)
+
+
+@node("ControlNetApplyMasked", category="conditioning/controlnet", title="Apply ControlNet (masked)")
+def control_net_apply_masked(
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNet,
+    image: Image,
+    mask: Mask,
+    strength: Strength10 = 1.0,
+    start_percent: FineShare = 0.0,
+    end_percent: FineShare = 1.0,
+) -> Steered:
+    """Steer by a picture only where the mask is bright, and as strongly as it is."""
+    from engine.diffusion.control import apply_control
+
+    steered = apply_control(positive, negative, control_net, image, strength, start_percent, end_percent, mask)
     return Steered(*(Conditioning(conditioning) for conditioning in steered))
 
 

@@ -23,7 +23,11 @@ CLASSES: Mapping[str, str] = {
     "UNet2DConditionModel": "diffusers.models.unets.unet_2d_condition",
     "AutoencoderKL": "diffusers.models.autoencoders.autoencoder_kl",
     "AutoencoderTiny": "diffusers.models.autoencoders.autoencoder_tiny",
+    "AutoencoderKLTemporalDecoder": "diffusers.models.autoencoders.autoencoder_kl_temporal_decoder",
+    "UNetSpatioTemporalConditionModel": "diffusers.models.unets.unet_spatio_temporal_condition",
     "ControlNetModel": "diffusers.models.controlnets.controlnet",
+    "ControlNetUnionModel": "diffusers.models.controlnets.controlnet_union",
+    "T2IAdapter": "diffusers.models.adapter",
 }
 
 EAGER = ("unets", "transformers", "autoencoders", "controlnets")

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from engine.diffusion import conditioning
 from engine.diffusion.containers import CheckpointError
-from engine.diffusion.control import Control, ControlNet, apply_control, load_control
+from engine.diffusion.control import Control, ControlNet, apply_control
+from engine.diffusion.control_files import load_control
 from engine.diffusion.guidance import Guided, basic_guider, cfg_guider
 from engine.diffusion.residency import Residency
 from tests.diffusion.demo import demo_model, prompt

@@ -57,9 +57,9 @@ def is_unet(tensors: Tensors) -> bool:
     return names <= tensors.keys()
 
 
-def read_config(tensors: Tensors) -> UNetConfig | None:
-    """The configuration these names and shapes imply; None for anything that is not an image UNet."""
-    if not is_unet(tensors) or any(".time_stack." in name or ".temporal" in name for name in tensors):
+def read_config(tensors: Tensors, *, film: bool = False) -> UNetConfig | None:
+    """The configuration these names and shapes imply; None for anything that is not an image UNet, or with ``film`` no UNet."""
+    if not is_unet(tensors) or not film and any(".time_stack." in name or ".temporal" in name for name in tensors):
         return None
     channels, down = _levels(tensors)
     label, cond = tensors.get("label_emb.0.0.weight"), tensors.get("time_embed.cond_proj.weight")
@@ -282,6 +282,13 @@ def guidance_embedding(guidance: float, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()])[None]
 
 
+def sinusoids(values: Tensor, width: int) -> Tensor:
+    """Cosines, then sines (B, width) of numbers (B,), as UNets are told timesteps."""
+    half = width // 2
+    angles = values[:, None].float() * torch.exp(torch.arange(half) * (-math.log(10_000.0) / half))
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
 def fit(picture: Tensor, x: Tensor) -> Tensor:
     """``picture`` (b, c, h, w) resized to the height, width, batch, device and dtype of ``x``."""
     picture = picture.to(x)
@@ -300,6 +307,7 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
         timestep,
         encoder_hidden_states=inputs["context"].to(dtype),
         timestep_cond=inputs["guidance"].to(dtype) if "guidance" in inputs else None,
+        class_labels=inputs["labels"].to(dtype) if "labels" in inputs else None,
         added_cond_kwargs=added,
         return_dict=False,
         **({} if residuals is None else _additional(network, residuals, x)),

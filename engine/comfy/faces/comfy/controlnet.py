@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from engine.comfy.faces.comfy import model_management
 from engine.comfy.finder import missing
-from engine.diffusion.control import Control, load_control
+from engine.diffusion.control import Control
+from engine.diffusion.control_files import load_control
 
 __getattr__ = missing(__name__)
 
