@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from engine.comfy.blocks import patch_blocks
+from engine.diffusion.edits.places import Call, processed, watched
 
 PLACE = re.compile(r"(down_blocks|mid_block|up_blocks)\.(?:(\d+)\.)?attentions\.(\d+)\.transformer_blocks\.(\d+)\.(attn[12])$")
 
@@ -41,27 +44,53 @@ def places(network: nn.Module) -> dict[str, Place]:
     return found
 
 
+ATTENTION = ("attn1_patch", "attn2_patch", "attn1_output_patch", "attn2_output_patch")
+
+
 @contextmanager
-def patched(network: nn.Module, options: Mapping[str, Any]) -> Iterator[None]:
-    """The network with its attention layers going through the patches in ``options``; afterwards it is as before."""
-    before: list[tuple[Any, Any]] = []
-    layers = dict(network.named_modules())
-    try:
-        for name, place in places(network).items():
-            layer: Any = layers[name]
-            before.append((layer, layer.processor))
-            layer.set_processor(Processor(place, options))
+def patched(network: nn.Module, options: Mapping[str, Any], sampling: Any = None, sigmas: Any = None) -> Iterator[None]:
+    """The network with its blocks and attention layers going through the patches in ``options``; afterwards it is as before.
+
+    ``sampling`` tells the sigma of a timestep, ``sigmas`` are those of the run: patches are told both.
+    """
+    with ExitStack() as stack:
+        told = Told(options, watched(stack, network), sampling, sigmas)
+        patch_blocks(stack, network, options, told)
+        if options.get("patches_replace") or any(options.get("patches", {}).get(name) for name in ATTENTION):
+            layers = dict(network.named_modules())
+            for name, place in places(network).items():
+                stack.enter_context(processed(layers[name], lambda before, place=place: Processor(place, options, told)))  # type: ignore[misc]
         yield
-    finally:
-        for layer, processor in before:
-            layer.set_processor(processor)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a patch is told of the call it is in."""
+
+    options: Mapping[str, Any]
+    call: Call
+    sampling: Any
+    sigmas: Any
+
+    def __call__(self, rows: Tensor) -> dict[str, Any]:
+        names = [name for name, _ in self.call.places]
+        said = {
+            **self.options, "cond_or_uncond": [int(name == "negative") for name in names] or [0],
+            "original_shape": [len(rows), 4, self.call.height, self.call.width], "activations_shape": list(rows.shape),
+        }  # fmt: skip
+        if self.sampling is not None:
+            timestep = torch.tensor(self.call.timestep)
+            said["sigmas"] = self.sampling.sigma(timestep).to(rows.device, torch.float32).expand(len(rows))
+        if self.sigmas is not None:
+            said["sample_sigmas"] = self.sigmas
+        return said
 
 
 class Processor:
     """One attention layer, computed as packs expect to find it."""
 
-    def __init__(self, place: Place, options: Mapping[str, Any]) -> None:
-        self.place, self.options = place, options
+    def __init__(self, place: Place, options: Mapping[str, Any], told: Told) -> None:
+        self.place, self.options, self.told = place, options, told
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None,
@@ -93,8 +122,8 @@ class Processor:
 
     def extra(self, attn: Any, n: Tensor) -> dict[str, Any]:
         return {
-            **self.options, "block": self.place.block, "block_index": self.place.index, "n_heads": attn.heads,
-            "dim_head": attn.to_q.out_features // attn.heads, "cond_or_uncond": [1, 0] if len(n) % 2 == 0 else [0],
+            **self.told(n), "block": self.place.block, "block_index": self.place.index, "n_heads": attn.heads,
+            "dim_head": attn.to_q.out_features // attn.heads,
         }  # fmt: skip
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
+    from engine.comfy.running import Running
     from engine.diffusion.rules import Parts
-
-WORK: ContextVar[tuple[Any, Any] | None] = ContextVar("WORK", default=None)
-"""The guider at work and the predictions of its step, while it joins them."""
 
 
 class Predicted:
@@ -28,34 +27,57 @@ class Predicted:
         return tuple(self.guider.original_conds)
 
     def __call__(self, parts: Parts) -> Tensor:
-        token = WORK.set((self.guider, parts))
-        try:
+        from engine.comfy.running import joining
+
+        with joining(parts):
             sigma = parts.sigma.to(parts.x).expand(len(parts.x))
             result: Tensor = self.guider.predict_noise(parts.x, sigma, self.guider.model_options, None)
             return result
-        finally:
-            WORK.reset(token)
 
 
-def evaluate(model: Any, conds: list[Any], x: Tensor, sigma: Tensor) -> list[Any]:
-    """The clean latent of each conditioning: from the step at work where it has it, else by the network."""
+def evaluate(model: Any, conds: list[Any], x: Tensor, sigma: Tensor, model_options: Mapping[str, Any] | None = None) -> list[Any]:
+    """The clean latent of each conditioning: from the step at work where it has it, else by the network.
+
+    Attention patches in ``model_options`` that the model does not have are on the network for this.
+    """
+    from engine.comfy.running import RUNNING
+
+    running = RUNNING.get()
+    options = (model_options or {}).get("transformer_options", {})
+    return [_one(model, cond, x, sigma, options, running) for cond in conds]
+
+
+def _one(model: Any, cond: Any, x: Tensor, sigma: Tensor, options: Mapping[str, Any], running: Running | None) -> Any:
     import torch
 
-    work = WORK.get()
-    if work is not None and work[1].x is x:
-        names = {id(given): name for name, given in work[0].original_conds.items()}
-        known = [work[1].denoised.get(names.get(id(cond), "")) for cond in conds]
-        if all(one is not None for one in known):
-            return known
+    from engine.comfy.model_options import Edit, same_patches
+
+    if cond is None:
+        return torch.zeros_like(x)
+    owner = model._owner
+    changed = bool(options) and not same_patches(options, owner.model_options["transformer_options"])
+    edit = Edit(owner, options if changed else None)
+    name = running.name_of(cond) if running is not None else None
+    if running is not None and running.parts is not None and name is not None:
+        parts = running.parts
+        at_hand = x is parts.x or torch.equal(x, parts.x)
+        if at_hand and not changed and name in parts.denoised:
+            return parts.denoised[name]
+        return parts.again(name, edit if changed else Edit(owner), None if at_hand else x)
+    return _alone(model.engine, cond, x, sigma, edit if changed else None)
+
+
+def _alone(engine: Any, cond: Any, x: Tensor, sigma: Tensor, edit: Any) -> Any:
+    """Outside of a step."""
     from engine.diffusion.guidance import Guided, Guider
     from engine.diffusion.rules import Plain
 
-    engine = model.engine
-    found = []
-    for cond in conds:
-        if cond is None:
-            found.append(torch.zeros_like(x))
-            continue
-        guided = Guided.start(Guider(engine, {"positive": cond}, Plain()), engine.network(), x, None, None)
-        found.append(guided.evaluate(x, sigma.flatten()[0].cpu(), ("positive",))["positive"])
-    return found
+    entries = [[one["cross_attn"], _options(one)] if isinstance(one, dict) else one for one in cond]
+    network = engine.network()
+    guider = Guider(engine if edit is None else engine.with_edit(edit), {"positive": entries}, Plain())
+    with guider.edited(network):
+        return Guided.start(guider, network, x, None, None).evaluate(x, sigma.flatten()[0].cpu(), ("positive",))["positive"]
+
+
+def _options(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name not in ("cross_attn", "model_conds", "uuid")}

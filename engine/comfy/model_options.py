@@ -6,20 +6,21 @@ Everything made here is marked as ours, so that a model that comes back from nat
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from engine.comfy.running import RUNNING, Around, Running, joining, wrappers
+from engine.comfy.wrapped import Wrapped
 from engine.diffusion.model import Guidance, Model
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from engine.diffusion.families.family import Family, Inputs, Residuals
     from engine.diffusion.rules import Formula, Parts
 
-KEY = "comfy"
+KEY, KEY_MASK = "comfy", "comfy mask"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +32,12 @@ class Rule:
     before: Formula | None
 
     def __call__(self, parts: Parts) -> Tensor:
-        x, scale = parts.x, parts.cfg
-        cond, uncond = parts.positive, parts.negative
-        result: Tensor = x - self.function({
-            "cond": x - cond, "uncond": x - uncond, "cond_scale": scale, "timestep": sigmas(parts), "input": x,
-            "sigma": sigmas(parts), "cond_denoised": cond, "uncond_denoised": uncond, "model": self.owner.model,
-            "model_options": self.owner.model_options, "input_cond": None, "input_uncond": None,
-        })  # fmt: skip
+        x, cond, uncond = parts.x, parts.positive, parts.negative
+        with joining(parts) as running:
+            result: Tensor = x - self.function({
+                "cond": x - cond, "uncond": x - uncond, "cond_denoised": cond, "uncond_denoised": uncond, "input": x,
+                "input_cond": conds(running, "positive"), "input_uncond": conds(running, "negative"), **told(self.owner, parts),
+            })  # fmt: skip
         return result
 
 
@@ -49,11 +49,11 @@ class Before:
     owner: Any
 
     def __call__(self, parts: Parts) -> Parts:
-        cond, uncond = self.function({
-            "conds": [None, None], "conds_out": [parts.positive, parts.negative], "cond_scale": parts.cfg,
-            "timestep": sigmas(parts), "input": parts.x, "sigma": sigmas(parts), "model": self.owner.model,
-            "model_options": self.owner.model_options,
-        })[:2]  # fmt: skip
+        with joining(parts) as running:
+            cond, uncond = self.function({
+                "conds": [conds(running, "positive"), conds(running, "negative")], "input": parts.x,
+                "conds_out": [parts.positive, parts.negative], **told(self.owner, parts),
+            })[:2]  # fmt: skip
         return parts.having(positive=cond, **({"negative": uncond} if "negative" in parts.denoised else {}))
 
 
@@ -65,70 +65,57 @@ class After:
     owner: Any
 
     def __call__(self, parts: Parts, result: Tensor) -> Tensor:
-        changed: Tensor = self.function({
-            "denoised": result, "cond": None, "uncond": None, "cond_scale": parts.cfg, "model": self.owner.model,
-            "uncond_denoised": parts.negative, "cond_denoised": parts.positive, "sigma": sigmas(parts),
-            "model_options": self.owner.model_options, "input": parts.x,
-        })  # fmt: skip
+        with joining(parts) as running:
+            changed: Tensor = self.function({
+                "denoised": result, "cond": conds(running, "positive"), "uncond": conds(running, "negative"), "input": parts.x,
+                "uncond_denoised": parts.negative, "cond_denoised": parts.positive, **told(self.owner, parts),
+            })  # fmt: skip
         return changed
 
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """Attention patches and the like, on the network for the length of a run."""
+    """Attention patches and the like, on the network for the length of a run: the owner's, or those in ``options``."""
 
     owner: Any
+    options: Mapping[str, Any] | None = None
 
     def __call__(self, network: nn.Module) -> AbstractContextManager[object]:
         from engine.comfy.attention import patched
 
-        return patched(network, self.owner.model_options["transformer_options"])
+        running = RUNNING.get()
+        options = self.options if self.options is not None else self.owner.model_options["transformer_options"]
+        return patched(network, options, self.owner.engine.sampling, running.sigmas if running is not None else None)
+
+
+def told(owner: Any, parts: Parts) -> dict[str, Any]:
+    """What every guidance function is told; sigma once for each sample."""
+    sigma = parts.sigma.to(parts.x).expand(parts.x.shape[0])
+    return {
+        "cond_scale": parts.cfg, "sigma": sigma, "timestep": sigma, "model": owner.model, "model_options": owner.model_options,
+    }  # fmt: skip
+
+
+def conds(running: Running | None, name: str) -> Any:
+    return running.conds(name) if running is not None else None
+
+
+def same_patches(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Whether both put the same on a network."""
+    return all((some.get(kind) or {}) == (others.get(kind) or {}) for kind in ("patches", "patches_replace"))
 
 
 @dataclass(frozen=True, eq=False)
-class Wrapped:
-    """A family whose network calls go through ``model_function_wrapper``."""
+class Mask:
+    """``denoise_mask_function(sigma, mask, extra_options=)``: the inpainting mask of a step."""
 
-    family: Family
     function: Callable[..., Any]
     owner: Any
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.family, name)
-
-    def forward(
-        self, network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None = None
-    ) -> Tensor:
-        """The wrapper sees noisy latents, sigmas and clean results; what the network sees and says is worked out from them."""
-        sampling = self.owner.engine.sampling
-        sigma = sampling.sigma(timestep.detach().cpu()).to(x)
-        one = sigma.new_ones(())
-        noisy = x / (sampling.scale_input(x.new_ones(x.shape), sigma) * one)
-
-        def apply_model(input: Tensor, sigmas: Tensor, **conds: Any) -> Tensor:
-            given = {name: conds.get(WORDS.get(name, name), value) for name, value in inputs.items()}
-            scaled = sampling.scale_input(input, sigmas)
-            said = self.family.forward(network, scaled, sampling.timestep(sigmas.cpu()).to(x), given, residuals)
-            result: Tensor = sampling.denoised(input, said.float(), sigmas)
-            return result
-
-        conds = {WORDS.get(name, name): value for name, value in inputs.items()}
-        conds["transformer_options"] = self.owner.model_options["transformer_options"]
-        called = {"input": noisy, "timestep": sigma, "c": conds, "cond_or_uncond": [0] * len(x)}
-        denoised = self.function(apply_model, called)
-        nothing = sampling.denoised(noisy, noisy.new_zeros(noisy.shape), sigma)
-        slope = sampling.denoised(noisy, noisy.new_ones(noisy.shape), sigma) - nothing
-        said: Tensor = (denoised - nothing) / slope
-        return said
-
-
-WORDS = {"context": "c_crossattn", "concat": "c_concat", "pooled": "y"}
-"""What ComfyUI calls a network's inputs."""
-
-
-def sigmas(parts: Parts) -> Tensor:
-    """Sigma once for each sample."""
-    return parts.sigma.to(parts.x).expand(parts.x.shape[0])
+    def __call__(self, sampling: Any, sigma: Tensor, mask: Tensor, sigmas: Tensor) -> Tensor:
+        level = sigma.to(mask).expand(len(mask))
+        result: Tensor = self.function(level, mask, extra_options={"model": self.owner.model, "sigmas": sigmas})
+        return result
 
 
 def applied(model: Model, owner: Any) -> Model:
@@ -141,11 +128,17 @@ def applied(model: Model, owner: Any) -> Model:
     after = tuple(After(function, owner) for function in options.get("sampler_post_cfg_function", ()))
     needs = guidance.needs_negative or bool(options.get("disable_cfg1_optimization"))
     guidance = replace(guidance, before=(*guidance.before, *before), after=(*guidance.after, *after), needs_negative=needs)
-    model = replace(model, guidance=guidance, options={**model.options, KEY: owner})
+    model = replace(
+        model, guidance=guidance, options={**model.options, KEY: owner, KEY_MASK: model.denoise_mask},
+        around=(*model.around, Around(owner)),
+    )  # fmt: skip
+    if mask := options.get("denoise_mask_function"):
+        model = model.with_denoise_mask(Mask(mask, owner))
     transformer = options["transformer_options"]
     if transformer.get("patches") or transformer.get("patches_replace"):
         model = model.with_edit(Edit(owner))
-    if wrapper := options.get("model_function_wrapper"):
+    wrapper = options.get("model_function_wrapper")
+    if wrapper or wrappers(owner, "apply_model") or wrappers(owner, "diffusion_model"):
         wrapped: Any = Wrapped(model.family, wrapper, owner)
         model = replace(model, family=wrapped)
     return model
@@ -165,7 +158,9 @@ def stripped(model: Model) -> tuple[Model, Any]:
         model, family=family.family if isinstance(family, Wrapped) else family,
         guidance=Guidance(rule, before, after, guidance.needs_negative),
         edits=tuple(edit for edit in model.edits if not isinstance(edit, Edit)),
-        options={name: value for name, value in model.options.items() if name != KEY},
+        around=tuple(one for one in model.around if not isinstance(one, Around)),
+        denoise_mask=model.options.get(KEY_MASK),
+        options={name: value for name, value in model.options.items() if name not in (KEY, KEY_MASK)},
     )  # fmt: skip
     return bare, owner
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Edit = Callable[[nn.Module], AbstractContextManager[object]]
 """Installs something on the network for the length of a run and takes it away again: attention patches, FreeU ..."""
 
+Around = Callable[..., Any]
+"""``around(walk, guider, noise, sampler, sigmas, latent)`` in the place of ``walk`` of the same, a whole run of a sampler."""
+
 DenoiseMask = Callable[[Parametrization, Tensor, Tensor, Tensor], Tensor]
 """(sampling, sigma, mask, sigmas) -> the mask to use at sigma: ``differential``."""
 
@@ -48,6 +51,7 @@ class Model:
     parametrization: Parametrization | None = None
     guidance: Guidance = Guidance()
     edits: tuple[Edit, ...] = ()
+    around: tuple[Around, ...] = ()
     denoise_mask: DenoiseMask | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

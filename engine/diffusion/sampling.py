@@ -101,23 +101,19 @@ def schedule(model: Model, scheduler: str, steps: int, denoise: float = 1.0) -> 
 @torch.no_grad()
 def sample(
     guider: Guider, noise: LatentNoise, sampler: Sampler, sigmas: Tensor, latent: Latent, *,
-    report: Report = silent, journal: Journal | None = None,
+    report: Report = silent, journal: Journal | None = None, bare: bool = False,
 ) -> tuple[Latent, Latent]:
     """Walk ``sigmas``; the latent where the walk ends, and the clean one the model saw last.
 
-    With a ``journal`` a run that was cut off continues where it was and ends in the same bits.
+    With a ``journal`` a run that was cut off continues where it was and ends in the same bits. ``bare`` leaves out what the
+    model has ``around``.
     """
-    walk = partial(_walk, report=report, journal=journal)
-    for around in guider.model.around:
-        walk = partial(around, walk)
-    return walk(guider, noise, sampler, sigmas, latent)
-
-
-def _walk(
-    guider: Guider, noise: LatentNoise, sampler: Sampler, sigmas: Tensor, latent: Latent, *,
-    report: Report, journal: Journal | None,
-) -> tuple[Latent, Latent]:
     model = guider.model
+    if model.around and not bare:
+        walk: Callable[..., tuple[Latent, Latent]] = partial(sample, report=report, journal=journal, bare=True)
+        for around in model.around:
+            walk = partial(around, walk)
+        return walk(guider, noise, sampler, sigmas, latent)
     latent_format, sampling = model.family.latent, model.sampling
     samples = fitted(latent["samples"], latent_format)
     if len(sigmas) < 2:

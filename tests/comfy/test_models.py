@@ -78,14 +78,54 @@ def test_each_way_of_sampling_makes_the_same_picture(loom: Loom, expected: Any, 
 
 
 @pytest.mark.parametrize(
-    "what", ["nothing", "cfg", "old cfg", "pre", "post", "wrapper", "attn1", "attn2 replace", "attn2 output", "diff"]
-)
+    "what",
+    ["nothing", "cfg", "old cfg", "pre", "post", "wrapper", "attn1", "attn2 replace", "attn2 output", "diff", "input block",
+     "output block", "again", "without attention", "outer_sample", "predict_noise", "calc_cond_batch", "apply_model",
+     "diffusion_model"],
+)  # fmt: skip
 def test_what_changes_nothing_changes_nothing(loom: Loom, expected: Any, what: str) -> None:
     assert torch.allclose(image(loom, native(what)), expected, atol=2e-3)
 
 
-def test_what_changes_a_weight_changes_the_picture(loom: Loom, expected: Any) -> None:
-    assert not torch.allclose(image(loom, native("scale")), expected, atol=2e-2)
+@pytest.mark.parametrize("what", ["scale", "weaker skips", "fewer steps"])
+def test_what_changes_something_changes_the_picture(loom: Loom, expected: Any, what: str) -> None:
+    assert not torch.allclose(image(loom, native(what)), expected, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("what", "times"),
+    [("outer_sample", 1), ("predict_noise", 4), ("calc_cond_batch", 4), ("apply_model", 4), ("diffusion_model", 4)],
+)
+def test_wrappers_and_callbacks_are_called(loom: Loom, what: str, times: int) -> None:
+    called = seen("called", [])
+    called.clear()
+    nodes = native(what)
+    nodes["x"]["inputs"]["seed"] = 8
+    image(loom, nodes)
+    assert called == ["before", *[what] * times, "after"]
+
+
+def test_a_mask_function_decides_what_is_drawn(loom: Loom) -> None:
+    nodes = native("mask")
+    nodes["mask"] = n("SolidMask", value=0.5, width=32, height=32)
+    nodes["masked"] = n("SetLatentNoiseMask", samples=["empty", 0], mask=["mask", 0])
+    nodes["x"]["inputs"]["latent_image"] = ["masked", 0]
+    called = seen("called", [])
+    called.clear()
+    image(loom, nodes)
+    assert called == ["mask"] * 4
+
+
+def test_perturbed_attention_as_packs_write_it_sees_another_prediction(loom: Loom) -> None:
+    nodes = native("without attention")
+    nodes["x"]["inputs"]["seed"] = 9
+    image(loom, nodes)
+    assert seen("difference", 0.0) > 1e-3
+
+
+def seen(name: str, otherwise: Any) -> Any:
+    """What the pack noted."""
+    return sys.modules["custom_nodes.models"].SEEN.setdefault(name, otherwise)
 
 
 def test_blocks_have_the_original_layouts_numbers(loom: Loom) -> None:
@@ -93,6 +133,12 @@ def test_blocks_have_the_original_layouts_numbers(loom: Loom) -> None:
     seen = sys.modules["custom_nodes.models"].SEEN["blocks"]
     assert {("input", 3), ("input", 5), ("middle", 0), ("output", 0)} <= seen
     assert any(kind == "output" for kind, _ in seen)
+    extra = sys.modules["custom_nodes.models"].SEEN["extra"]
+    assert sorted(extra["cond_or_uncond"]) == [0, 1]
+    assert extra["original_shape"] == [2, 4, 4, 4]
+    assert len(extra["sample_sigmas"]) == 5
+    assert extra["sigmas"][0] == pytest.approx(float(extra["sample_sigmas"][3]), rel=1e-3)
+    assert extra["mine"] == 1
 
 
 def test_what_a_pack_is_told(loom: Loom) -> None:

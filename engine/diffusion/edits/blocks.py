@@ -126,7 +126,7 @@ def deep_shrink(
 
 def _shrunk(stack: ExitStack, network: Any, number: int, after_skip: bool, shrink: Callable[[Tensor], Tensor]) -> None:
     """``shrink`` on what input block ``number`` gives: with its skip, or only what goes on to the next block."""
-    inputs = list(_inputs(network))
+    inputs = list(input_blocks(network))
     if not 0 < number < len(inputs):
         raise EditError(f"block_number is {number}, but this model's input blocks are 1 to {len(inputs) - 1}.")
     if after_skip:
@@ -140,7 +140,7 @@ def _shrunk(stack: ExitStack, network: Any, number: int, after_skip: bool, shrin
     hooked(stack, inputs[number][1].register_forward_hook(output))
 
 
-def _inputs(network: Any) -> Iterator[tuple[nn.Module, nn.Module]]:
+def input_blocks(network: Any) -> Iterator[tuple[nn.Module, nn.Module]]:
     """The input blocks as the original UNet counts them, 0 being the first convolution: (first layer, last layer) of each."""
     yield network.conv_in, network.conv_in
     for block in network.down_blocks:

@@ -47,6 +47,43 @@ comfy.samplers.KSampler.SAMPLERS.append("steps")
 comfy.k_diffusion.sampling.sample_steps = sample_steps
 
 
+def seen(what, value):
+    SEEN.setdefault("called", []).append(what)
+    return value
+
+
+def outer(executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, disable_pbar=False, seed=None):
+    assert seen("outer_sample", executor.class_obj.cfg) == 3.0
+    return executor(noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed)
+
+
+def half_of_the_steps(executor, noise, latent_image, sampler, sigmas, *rest):
+    return executor(noise, latent_image, sampler, sigmas[::2], *rest)
+
+
+def predict(executor, x, timestep, model_options, seed):
+    return seen("predict_noise", executor(x, timestep, model_options, seed))
+
+
+def batch(executor, model, conds, x_in, timestep, model_options):
+    assert all(entry["cross_attn"].ndim == 3 for cond in conds for entry in cond)
+    return seen("calc_cond_batch", executor(model, conds, x_in, timestep, model_options))
+
+
+def apply(executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options={}, **kwargs):  # noqa: B006
+    assert set(transformer_options["cond_or_uncond"]) <= {0, 1}
+    return seen("apply_model", executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs))
+
+
+def network(executor, x, timesteps, context=None, **kwargs):
+    return seen("diffusion_model", executor(x, timesteps, context, **kwargs))
+
+
+WRAPPERS = {
+    "outer_sample": outer, "predict_noise": predict, "calc_cond_batch": batch, "apply_model": apply, "diffusion_model": network,
+}  # fmt: skip
+
+
 class Draw:
     """Loads, encodes, samples and decodes without a native node between."""
 
@@ -112,8 +149,7 @@ class Hung:
 
     @classmethod
     def INPUT_TYPES(cls):
-        what = ["nothing", "cfg", "old cfg", "pre", "post", "wrapper", "attn1", "attn2 replace", "attn2 output", "diff", "scale"]
-        return {"required": {"model": ("MODEL",), "what": (what,)}}
+        return {"required": {"model": ("MODEL",), "what": ("STRING", {"default": "nothing"})}}
 
     RETURN_TYPES = ("MODEL",)
     FUNCTION = "hang"
@@ -143,8 +179,27 @@ class Hung:
             name, patches = next(iter(m.get_key_patches("diffusion_model.").items()))
             change = torch.zeros_like(patches[0][0]) if what == "diff" else torch.ones_like(patches[0][0])
             assert m.add_patches({name: ("diff", (change,))}, 1.0) == [name]
-        m.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "mine", print)
-        m.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, "mine")
+        elif what in WRAPPERS:
+            m.add_wrapper_with_key(getattr(WrappersMP, what.upper()), "mine", WRAPPERS[what])
+            m.add_callback_with_key(CallbacksMP.ON_PRE_RUN, "mine", lambda patcher: seen("before", patcher))
+            m.add_callback_with_key(CallbacksMP.ON_CLEANUP, "mine", lambda patcher: seen("after", patcher))
+        elif what == "fewer steps":
+            m.add_wrapper(WrappersMP.OUTER_SAMPLE, half_of_the_steps)
+        elif what == "input block":
+            m.set_model_input_block_patch(lambda h, options: seen(options["block"], h))
+            m.set_model_input_block_patch_after_skip(lambda h, options: h)
+        elif what == "output block":
+            m.set_model_output_block_patch(lambda h, skip, options: (seen(options["block"], h), skip))
+        elif what == "weaker skips":
+            m.set_model_output_block_patch(lambda h, skip, options: (h, skip * 0.5))
+        elif what == "mask":
+            m.set_model_denoise_mask_function(lambda sigma, mask, extra_options: seen("mask", mask))
+        elif what == "again":
+            m.set_model_sampler_post_cfg_function(self.again)
+        elif what == "without attention":
+            m.set_model_sampler_post_cfg_function(self.without_attention, disable_cfg1_optimization=True)
+        m.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "other", print)
+        m.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, "other")
         SEEN["format"] = m.get_model_object("latent_format").latent_channels
         SEEN["sigma"] = float(m.get_model_object("model_sampling").sigma_max)
         SEEN["device"] = m.load_device
@@ -153,7 +208,26 @@ class Hung:
 
     def seen(self, n, context, value, extra):
         SEEN.setdefault("blocks", set()).add(extra["block"])
+        SEEN["extra"] = {name: extra[name] for name in ("sigmas", "cond_or_uncond", "original_shape", "sample_sigmas", "mine")}
         return n, context, value
+
+    def again(self, a):
+        """Asks for the very prediction it was given: of a step, and of itself."""
+        (cond,) = comfy.samplers.calc_cond_batch(a["model"], [a["cond"]], a["input"], a["sigma"], a["model_options"])
+        assert torch.equal(cond, a["cond_denoised"])
+        moved = comfy.samplers.calc_cond_batch(a["model"], [a["uncond"]], a["input"] * 1.001, a["sigma"], a["model_options"])[0]
+        assert not torch.equal(moved, a["uncond_denoised"])
+        assert torch.allclose(moved, a["uncond_denoised"], atol=0.5)
+        return a["denoised"]
+
+    def without_attention(self, a):
+        """Perturbed attention, as packs write it: the prediction once more with self-attention as it is not."""
+        options = comfy.model_patcher.create_model_options_clone(a["model_options"])
+        for i in range(12):
+            comfy.model_patcher.set_model_options_patch_replace(options, lambda q, k, v, extra: v, "attn1", "input", i)
+        (worse,) = comfy.samplers.calc_cond_batch(a["model"], [a["cond"]], a["input"], a["sigma"], options)
+        SEEN["difference"] = float((worse - a["cond_denoised"]).abs().mean())
+        return a["denoised"] + (a["cond_denoised"] - worse) * 0.0
 
 
 class Preview(PreviewImage):

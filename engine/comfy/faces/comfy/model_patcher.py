@@ -91,9 +91,15 @@ class ModelPatcher:
             return self
         hung = {name: value for name, value in self.model_options.items() if value}
         bare = not hung and not self.attachments and not self.wrappers and not self.callbacks
-        return self.engine if bare else applied(self.engine, self.clone())
+        return self.engine if bare else applied(self.engine, self._copy())
 
     def clone(self) -> Self:
+        new = self._copy()
+        for callback in self.get_all_callbacks("on_clone"):
+            callback(self, new)
+        return new
+
+    def _copy(self) -> Self:
         new = type(self)(self.model, self.load_device, self.offload_device)
         new._take_after(self)
         new.engine = self.engine

@@ -28,7 +28,7 @@ def fix_empty_latent_channels(model: Any, latent_image: Tensor, *_: Any) -> Tens
     return fitted(latent_image, model.engine.family.latent)
 
 
-class _GivenNoise:
+class GivenNoise:
     """Noise that is there already."""
 
     def __init__(self, noise: Any, seed: int | None) -> None:
@@ -57,12 +57,12 @@ def run_sampler(guider: Any, noise: Any, sampler: Any, sigmas: Any, latent_image
 
     used = outward(sampler)
     if callback is not None:
-        used = _heard(used, callback, len(sigmas) - 1)
-    result = sampling.sample(outward(guider), _GivenNoise(noise, seed), used, sigmas, latent, report=report)
+        used = heard(used, callback, len(sigmas) - 1)
+    result = sampling.sample(outward(guider), GivenNoise(noise, seed), used, sigmas, latent, report=report)
     return result[0]["samples"]
 
 
-def _heard(sampler: Any, callback: Any, total: int) -> Any:
+def heard(sampler: Any, callback: Any, total: int) -> Any:
     """The sampler with a callback beside the engine's own."""
     from dataclasses import replace
 

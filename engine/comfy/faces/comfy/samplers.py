@@ -256,7 +256,7 @@ def calc_cond_batch(model: Any, conds: list[Any], x_in: Any, timestep: Any, mode
     """The clean latent each conditioning makes of ``x_in`` at sigma ``timestep``."""
     from engine.comfy.guiders import evaluate
 
-    return evaluate(model, conds, x_in, timestep)
+    return evaluate(model, conds, x_in, timestep, model_options)
 
 
 def sampling_function(model: Any, x: Any, timestep: Any, uncond: Any, cond: Any, cond_scale: float, model_options: Any = None,

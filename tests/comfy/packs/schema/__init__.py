@@ -70,9 +70,13 @@ class Grown(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         template = io.Autogrow.TemplatePrefix(io.Int.Input("n"), prefix="n", min=2, max=50)
-        choice = io.DynamicCombo.Input("how", options=[
-            io.DynamicCombo.Option("sum", []), io.DynamicCombo.Option("scaled", [io.Int.Input("by", default=2)]),
-        ])
+        choice = io.DynamicCombo.Input(
+            "how",
+            options=[
+                io.DynamicCombo.Option("sum", []),
+                io.DynamicCombo.Option("scaled", [io.Int.Input("by", default=2)]),
+            ],
+        )
         return io.Schema(
             node_id="Schema Grown", inputs=[io.Autogrow.Input("numbers", template=template), choice], outputs=[io.Int.Output()]
         )
