@@ -16,7 +16,7 @@ from engine.folders import ANNOTATED, Folders
 from engine.server.access import user_of
 from engine.server.bodies import read_query
 from engine.server.paths import below
-from engine.server.refusal import Refusal
+from engine.server.refusal import Refusal, refuse
 from engine.server.site import site_of
 
 if TYPE_CHECKING:
@@ -28,10 +28,13 @@ ACTIVE = re.compile(r"(text/(html|css|javascript|xml)|application/(x?html|xml|ja
 MAX_PREVIEW_PIXELS = 512 * 1024 * 1024
 
 
-class ViewQuery(BaseModel):
+class FileQuery(BaseModel):
     filename: str | None = None
     type: str = "output"
     subfolder: str = ""
+
+
+class ViewQuery(FileQuery):
     preview: str | None = None
     channel: str = "rgba"
 
@@ -57,6 +60,16 @@ async def view(request: web.Request) -> web.StreamResponse:
             raise Refusal(400, "Expected the channel rgba, rgb or a.")
         return await picture(path, lambda image: encode(image, "png", 0, query.channel), "image/png", path.name)
     return plain_file(path)
+
+
+async def remove(request: web.Request) -> web.Response:
+    """Delete a file that a run made. What was uploaded stays: other workflows may load it."""
+    query = read_query(request, FileQuery)
+    path = find(site_of(request).folders_of(user_of(request).id), query.filename or "", query.type, query.subfolder)
+    if path.is_relative_to(site_of(request).folders_of(user_of(request).id).work("input")):
+        raise refuse(403, "Only files that a run made can be deleted here.")
+    await asyncio.to_thread(path.unlink, missing_ok=True)
+    return web.Response(status=204)
 
 
 def find(folders: Folders, filename: str, kind: str, subfolder: str) -> Path:

@@ -1,19 +1,25 @@
 """The editor's files, and the page that stands in where there are none."""
 
+import asyncio
+import logging
 import mimetypes
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
 
 from engine.folders import PathError, inside
 from engine.server.access import Role, user_of
+from engine.server.joined import Joiner, UnjoinableError
 from engine.server.pack_routes import pack_answer
 from engine.server.refusal import Refusal
 from engine.server.site import site_of
 
+log = logging.getLogger(__name__)
 PAGES = Path(__file__).parent / "pages"
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".gif", ".ico", ".avif")
 SECONDS_A_DAY = 86_400
+SECONDS_A_YEAR = 365 * SECONDS_A_DAY
 
 
 async def index(request: web.Request) -> web.StreamResponse:
@@ -22,7 +28,34 @@ async def index(request: web.Request) -> web.StreamResponse:
     if site.options.login_needed and user_of(request).role is Role.ANYONE:
         return web.Response(status=303, headers={"Location": "/login", "Cache-Control": "no-store"})
     page = site.options.front_end / "index.html"
-    return send_file(page if page.is_file() else PAGES / "missing.html")
+    if not page.is_file():
+        return send_file(PAGES / "missing.html")
+    try:
+        found = None if "parts" in request.query else await asyncio.to_thread(joiner(site.options.front_end).joined)
+    except UnjoinableError as why:
+        log.warning("The editor is served in parts: %s", why)
+        found = None
+    if found is None:
+        return send_file(page)
+    return web.Response(text=found.page, content_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+@cache
+def joiner(root: Path) -> Joiner:
+    return Joiner(root)
+
+
+async def joined(request: web.Request) -> web.StreamResponse:
+    """The editor's modules in one script, or its styles in one sheet. The name says what is inside: it may be kept for ever."""
+    found = await asyncio.to_thread(joiner(site_of(request).options.front_end).joined)
+    if found is None or (file := found.files.get(request.match_info["name"])) is None:
+        raise Refusal(404, "404: Not Found")
+    kind, plain, packed = file
+    headers = {"Cache-Control": f"public, max-age={SECONDS_A_YEAR}, immutable", "Vary": "Accept-Encoding"}
+    headers["Content-Type"] = f"{kind}; charset=utf-8"
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        return web.Response(body=packed, headers=headers | {"Content-Encoding": "gzip"})
+    return web.Response(body=plain, headers=headers)
 
 
 async def docs(request: web.Request) -> web.StreamResponse:

@@ -1,5 +1,6 @@
 """Files in and out: /view, uploads, userdata, settings, models, assets, packs; nothing leaves its folder."""
 
+import hashlib
 import io
 import json
 import struct
@@ -143,6 +144,22 @@ def test_view_refusals(server: Server) -> None:
     assert server.get("/view?filename=a.png&type=models").status == 400
 
 
+def test_what_a_run_made_can_be_deleted_and_nothing_else(server: Server, tmp_path: Path) -> None:
+    for folder in ("output", "input", "temp"):
+        (tmp_path / folder / "sub").mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "sub" / "a.png").write_bytes(b"x")
+    (tmp_path / "secret.txt").write_text("secret")
+    assert server.request("DELETE", "/view?filename=a.png&subfolder=sub").status == 204
+    assert server.request("DELETE", "/view?filename=a.png&subfolder=sub&type=temp").status == 204
+    assert server.request("DELETE", "/view?filename=a.png&subfolder=sub").status == 404
+    assert server.request("DELETE", "/view?filename=a.png&subfolder=sub&type=input").status == 403
+    assert server.request("DELETE", "/view?filename=a.png [input]&subfolder=sub").status == 403
+    for name in (*OUTSIDE, "", "sub"):
+        assert server.request("DELETE", "/view", params={"filename": name}).status in (400, 403, 404)
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.name in ("a.png", "secret.txt"))
+    assert left == ["input/sub/a.png", "secret.txt"]
+
+
 def test_active_files_never_run_on_our_origin(server: Server) -> None:
     page = b"<html><script>alert(1)</script></html>"
     for name in ("a.html", "a.svg", "a.js", "a.css", "a.xml", "a.xhtml"):
@@ -233,6 +250,24 @@ def test_lineages_are_told_from_headers(server: Server, tmp_path: Path) -> None:
     told = server.get("/lineage").json
     assert told["loras"] == {"sub/flux.safetensors": {"kind": "lora", "family": "flux", "title": "Flux", "channels": 16}}
     assert told["vae"] == {"wide.safetensors": {"kind": "vae", "family": None, "title": None, "channels": 16}}
+
+
+def test_what_a_model_file_is_and_what_it_is_called_by_its_content(server: Server, tmp_path: Path) -> None:
+    header = json.dumps({"lora_unet_down.lora_down.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "models" / "loras" / "a.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+    told = server.get("/model_facts/loras?filename=a.safetensors").json
+    assert "LoRA" in told["kind"]
+    assert told["hashes"] == {}
+    hashes = server.get("/model_facts/loras?filename=a.safetensors&hash=true").json["hashes"]
+    assert hashes["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert server.get("/model_facts/loras?filename=a.safetensors").json["hashes"] == hashes, "remembered"
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert server.get("/model_facts/loras?filename=a.safetensors").json["hashes"] == {}, "another file now"
+    path.write_bytes(b"no model")
+    assert server.get("/model_facts/loras?filename=a.safetensors").status == 422
+    assert server.get("/model_facts/loras?filename=../a.safetensors").status == 404
 
 
 def test_models(server: Server, tmp_path: Path) -> None:

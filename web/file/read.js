@@ -1,9 +1,5 @@
 /** What a dropped file is: a workflow, a picture that carries one, or only a picture, a sound or a film. */
 
-import { pngText } from './png.js';
-import { exifText } from './webp.js';
-import { containerText } from './video.js';
-
 /** @typedef {{workflow?: any, prompt?: any, text: Record<string, string>}} Found */
 
 const MAX_BYTES = 512 * 2 ** 20;
@@ -14,8 +10,15 @@ export async function readFile(file) {
   const name = (file.name ?? '').toLowerCase();
   if (name.endsWith('.json') || file.type === 'application/json') return fromJson(await file.text());
   const buffer = await file.arrayBuffer();
-  const text = file.type === 'image/png' || name.endsWith('.png') ? await pngText(buffer) : { ...exifText(buffer), ...(/\.(png|webp|jpe?g)$/.test(name) ? {} : containerText(buffer)) };
+  const text = await textOf(buffer, file.type === 'image/png' || name.endsWith('.png'), /\.(webp|jpe?g)$/.test(name));
   return { text, workflow: parse(text.workflow), prompt: parse(text.prompt) };
+}
+
+/** @param {ArrayBuffer} buffer @param {boolean} png @param {boolean} picture */
+async function textOf(buffer, png, picture) {
+  if (png) return (await import('./png.js')).pngText(buffer);
+  const [{ exifText }, { containerText }] = await Promise.all([import('./webp.js'), import('./video.js')]);
+  return { ...exifText(buffer), ...(picture ? {} : containerText(buffer)) };
 }
 
 /** A file's text, or text from the clipboard. @param {string} text @returns {Found} */

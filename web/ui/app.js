@@ -4,14 +4,11 @@ import { effect, html, render, useEffect, useRef } from '../vendor/preact.js';
 import { Bar } from './bar.js';
 import { Rail, SidePanel } from './panels.js';
 import { MenuLayer } from './menu.js';
-import { CommandPalette } from './commandlist.js';
 import { Dialogs } from './dialogs.js';
 import { Toasts } from './toast.js';
 import { listenForAuto } from './run.js';
 import { Icon } from './icon.js';
-import { Palette, addAt } from './search.js';
-import { listenToPrompts } from './assist.js';
-import { Form } from './lazy.js';
+import { CommandPalette, Form, Palette } from './lazy.js';
 import { mountCanvas } from '../canvas/view.js';
 
 /** @param {any} app */
@@ -23,8 +20,8 @@ export async function mountShell(app) {
   app.canvas.setDoc(app.active.peek());
   if (app.test) (await import('../canvas/probe.js')).expose(app);
   dropAnywhere(app);
+  whenIdle(() => void import('./assist.js').then(({ listenToPrompts }) => listenToPrompts(app)));
   listenForAuto(app);
-  listenToPrompts(app);
   effect(() => {
     const rev = app.active.value.rev.value;
     if (rev && !app.jobs.advancing) app.emit('edited');
@@ -46,10 +43,21 @@ function Shell({ app }) {
       </main>
       ${form ? html`<${Form} app=${app} />` : null}
     </div>
-    <${MenuLayer} app=${app} /><${Palette} app=${app} /><${CommandPalette} app=${app} /><${Dialogs} app=${app} /><${Toasts} app=${app} />
+    <${MenuLayer} app=${app} /><${Palettes} app=${app} /><${Dialogs} app=${app} /><${Toasts} app=${app} />
     <div class="spoken" aria-live="polite">${app.ui.said.value}</div>
     <${Spoken} app=${app} />
   </div>`;
+}
+
+/** Fetched when first opened; by then the browser has them, since what is helpful while writing comes with them. @param {{app: any}} props */
+function Palettes({ app }) {
+  return html`${app.ui.paletteOpen.value ? html`<${Palette} app=${app} />` : null}${app.ui.commandsOpen.value ? html`<${CommandPalette} app=${app} />` : null}`;
+}
+
+/** @param {() => void} fn */
+function whenIdle(fn) {
+  if ('requestIdleCallback' in globalThis) requestIdleCallback(fn, { timeout: 1500 });
+  else setTimeout(fn, 200);
 }
 
 /** The canvas puts its own things here; it is rendered once. */
@@ -124,7 +132,7 @@ function dropAnywhere(app) {
     const over = /** @type {Element} */ (event.target).closest?.('#canvas')?.getBoundingClientRect();
     const at = over && app.canvas.worldAt([event.clientX - over.left, event.clientY - over.top]);
     if (event.dataTransfer.files.length) event.preventDefault(), void app.ui.dropFiles(event.dataTransfer.files);
-    else if (type && at) event.preventDefault(), addAt(app, type, [at[0] - 100, at[1]]);
+    else if (type && at) event.preventDefault(), void import('./search.js').then(({ addAt }) => addAt(app, type, [at[0] - 100, at[1]]));
     else if (file && at) event.preventDefault(), void import('./gallery.js').then(({ toInput }) => toInput(app, JSON.parse(file), nodeAt(app, at), at));
   });
 }

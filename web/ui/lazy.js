@@ -8,10 +8,13 @@ export function lazy(load, name) {
   return function Lazy(/** @type {any} */ props) {
     const [Part, setPart] = useState(() => found);
     useEffect(() => {
-      if (!found) load().then((module) => { found = module[name]; setPart(() => found); });
+      const failed = () => props.app?.ui.toast(props.app.t('lazy.failed'), { kind: 'error', action: { label: props.app.t('lazy.reload'), run: () => location.reload() } });
+      if (!found) load().then((module) => { found = module[name]; setPart(() => found); }, failed);
     }, []);
     return Part ? html`<${Part} ...${props} />` : null;
   };
 }
 
+export const Palette = lazy(() => import('./search.js'), 'Palette');
+export const CommandPalette = lazy(() => import('./commandlist.js'), 'CommandPalette');
 export const Form = lazy(() => import('./form.js'), 'Form');

@@ -3,10 +3,9 @@
 import { html, useRef } from '../vendor/preact.js';
 import { Icon, IconButton } from './icon.js';
 import { lazy } from './lazy.js';
-import { Queue } from './queue.js';
 
 const PANELS = [
-  { name: 'queue', icon: 'list-tree', Part: Queue },
+  { name: 'queue', icon: 'list-tree', Part: lazy(() => import('./queue.js'), 'Queue') },
   { name: 'gallery', icon: 'images', Part: lazy(() => import('./gallery.js'), 'Gallery') },
   { name: 'nodes', icon: 'boxes', Part: lazy(() => import('./nodes.js'), 'NodeLibrary') },
   { name: 'models', icon: 'package', Part: lazy(() => import('./models.js'), 'Models') },

@@ -12,7 +12,6 @@ import { Jobs } from '../store/jobs.js';
 import { Parts } from '../store/parts.js';
 import { Words } from '../store/words.js';
 import { Defs, EDITOR_DEFS } from '../graph/defs.js';
-import { groupNodesToSubgraphs } from '../graph/groupnode.js';
 import { Layers } from './layers.js';
 import { Commands } from './keys.js';
 import { addCommands } from './commands.js';
@@ -138,13 +137,24 @@ export class App extends Emitter {
     const title = name ?? this.freeName();
     if (Array.isArray(data?.nodes)) {
       const doc = Doc.read(data, this.defs, { name: title, file });
-      const n = Object.keys(doc.flow.root.extra.groupNodes ?? {}).length ? doc.edit(this.t('open.groups'), groupNodesToSubgraphs) : 0;
-      if (n) this.ui.toast(this.t('open.grouped', { n }));
-      const missing = [...new Set(doc.flow.graphs().flatMap((graph) => [...graph.nodes.values()].filter((node) => !node.def).map((node) => node.type)))];
-      if (missing.length) this.ui.toast(this.t('open.unknown', { types: missing.slice(0, 4).join(', ') }), { kind: 'error', action: { label: this.t('errors.show'), run: () => this.prefs.set('panel.open', 'errors') } });
+      if (Object.keys(doc.flow.root.extra.groupNodes ?? {}).length) void this.ungroupNodes(doc).then(() => this.tellMissing(doc));
+      else this.tellMissing(doc);
       return this.add(doc);
     }
     return this.openPrompt(data, title);
+  }
+
+  /** Says which node types nobody defines here. @param {Doc} doc */
+  tellMissing(doc) {
+    const missing = [...new Set(doc.flow.graphs().flatMap((graph) => [...graph.nodes.values()].filter((node) => !node.def).map((node) => node.type)))];
+    if (missing.length) this.ui.toast(this.t('open.unknown', { types: missing.slice(0, 4).join(', ') }), { kind: 'error', action: { label: this.t('errors.show'), run: () => this.prefs.set('panel.open', 'errors') } });
+  }
+
+  /** Group nodes, an older kind of subgraphs, become subgraphs. @param {Doc} doc */
+  async ungroupNodes(doc) {
+    const { groupNodesToSubgraphs } = await import('../graph/groupnode.js');
+    const n = doc.edit(this.t('open.groups'), groupNodesToSubgraphs);
+    if (n) this.ui.toast(this.t('open.grouped', { n }));
   }
 
   /** @param {Record<string, any>} prompt @param {string} name */
