@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, insert, inspect, text
+from sqlalchemy import URL, Engine, create_engine, event, insert, inspect, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from engine.folders import Folders
 from engine.jobs import tables
 
+FORMS = "Give sqlite:///path/to/file or postgresql://user:password@host/name."
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -25,14 +27,31 @@ def database_url(given: str | None, folders: Folders) -> str:
 
 
 def open_database(url: str) -> Engine:
-    """An engine for ``url`` (``sqlite:///path`` or ``postgresql+psycopg://...``) whose tables are of this version."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
+    """An engine for ``url`` (``sqlite:///path`` or ``postgresql://user@host/name``) whose tables are of this version."""
+    try:
+        parsed = make_url(url)
+        kind = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        raise DatabaseError(f"{url!r} is no database URL. {FORMS}") from None
+    if kind == "sqlite":
         engine = open_sqlite(url, parsed.database)
+    elif kind in ("postgresql", "postgres"):
+        engine = open_postgres(parsed)
     else:
-        engine = create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
-    migrate(engine)
+        raise DatabaseError(f"Jobs cannot be kept in {kind}. {FORMS}")
+    try:
+        migrate(engine)
+    except OperationalError as problem:
+        where = parsed.render_as_string(hide_password=True)
+        raise DatabaseError(f"The database {where} cannot be used: {str(problem.orig).strip()}") from None
     return engine
+
+
+def open_postgres(url: URL) -> Engine:
+    try:
+        return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=8, max_overflow=8)
+    except ModuleNotFoundError:
+        raise DatabaseError('PostgreSQL needs its driver: pip install "psycopg[binary]"') from None
 
 
 def open_sqlite(url: str, path: str | None) -> Engine:

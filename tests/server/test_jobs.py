@@ -1,5 +1,6 @@
 """The job store on a real SQLite file: nothing queued is lost, nothing runs twice, order is what was asked for."""
 
+import argparse
 import subprocess
 import sys
 import threading
@@ -300,3 +301,33 @@ def test_the_migrations_make_the_tables_of_the_code(url: str) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(DatabaseError, match="newer than this program"):
         migrate(engine)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("nonsense", "no database URL"), ("mysql://a/b", "cannot be kept in mysql"), ("sqlite://", "needs a file")],
+)
+def test_a_database_that_cannot_be_used_says_what_to_give(url: str, said: str) -> None:
+    with pytest.raises(DatabaseError, match=said):
+        open_database(url)
+
+
+def test_accounts_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from engine.commands import users
+    from engine.settings import Settings
+
+    def say(*words: str) -> tuple[int, str]:
+        parser = argparse.ArgumentParser()
+        users.add_arguments(parser)
+        return users.run(parser.parse_args(words), Settings(base_directory=tmp_path)), capsys.readouterr().out
+
+    code, out = say("add", "ann", "--no-password")
+    assert (code, "Added ann (admin)." in out, "loom_" in out) == (0, True, True)
+    assert say("add", "ann", "--no-password")[0] == 2
+    assert say("role", "ann")[0] == 2
+    assert say("role", "ann", "--role", "viewer")[1] == "ann is viewer now.\n"
+    assert say("list")[1].startswith("ann  viewer  ann_")
+    assert "loom_" in say("token", "ann")[1]
+    assert say("password", "ann", "--no-password")[0] == 0
+    assert say("remove", "ann")[1] == "Removed ann.\n"
+    assert say("remove", "ann")[0] == 2

@@ -7,9 +7,12 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel
 
+from engine.flags import IGNORED, Parser, add_settings
 from engine.server.openapi import describe_api, plain
 from engine.server.routes import ROUTES
 from tests.server.conftest import Server, chain
+from tests.server.process import PROJECT
+from tools import routes_page
 
 
 def test_every_route_is_in_it(server: Server) -> None:
@@ -45,6 +48,24 @@ def test_the_document_is_valid() -> None:
     validator.validate(describe_api(ROUTES, {"x": {"type": "object", "properties": {}}}))
 
 
+def test_the_page_of_routes_is_what_the_code_says() -> None:
+    """``python tools/routes_page.py`` writes it anew."""
+    assert routes_page.PAGE.read_text(encoding="utf-8") == "\n".join([*routes_page.page(ROUTES), ""])
+
+
+def test_the_page_of_the_server_names_flags_that_are() -> None:
+    text = (PROJECT / "docs" / "server.md").read_text(encoding="utf-8")
+    parser = Parser(prog="main.py")
+    add_settings(parser)
+    flags = (
+        {name for action in parser._actions for name in action.option_strings} | IGNORED | {"--json", "--role", "--no-password"}
+    )
+    assert set(re.findall(r"--[a-z][\w-]+", text)) - flags == set()
+    known = {path for route in ROUTES for path in map(plain, route.paths())}
+    asked = {found.partition("?")[0] for found in re.findall(r"`(?:GET|POST|PATCH|DELETE) (/[^`\s]+)", text)}
+    assert {re.sub("/hello/", "/{name}/", path) for path in asked} - known == set()
+
+
 def test_answers_fit_their_models(server: Server) -> None:
     job_id = server.queue(chain())
     server.wait(job_id)
@@ -70,7 +91,6 @@ def test_the_page_needs_nothing_from_elsewhere(server: Server) -> None:
     assert "<script>" not in page.text
 
 
-@pytest.mark.slow
 def test_schemathesis_finds_no_server_error(server: Server) -> None:
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, Phase, given, settings
@@ -78,7 +98,7 @@ def test_schemathesis_finds_no_server_error(server: Server) -> None:
     server.get("/object_info")
     schema = schemathesis.openapi.from_dict(describe_api(ROUTES, {}))
     calm = settings(
-        max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], database=None
+        max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], database=None
     )
     failures: list[Any] = []
     for found in schema.get_all_operations():
