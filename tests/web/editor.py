@@ -2,11 +2,13 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
 JsonDict = dict[str, Any]
+REST_SECONDS = 30  # a hang, not slowness
 LOAD_SECONDS = 60  # on a machine that does a lot else
 
 
@@ -64,13 +66,21 @@ class Editor:
         return answer
 
     def settle(self) -> None:
-        """Wait until nothing is left to draw."""
-        self.page.evaluate(
-            """() => new Promise((done) => {
-                const look = () => requestAnimationFrame(() => (window.__test.counters.idle ? setTimeout(done, 0) : look()));
+        """Wait until nothing is left to draw; fail when the page never comes to rest."""
+        restless = self.page.evaluate(
+            """(most) => new Promise((done) => {
+                const start = performance.now();
+                const look = () => requestAnimationFrame(() => {
+                    const { idle, draws } = window.__test.counters;
+                    if (idle) setTimeout(() => done(null), 0);
+                    else if (performance.now() - start > most) done(draws);
+                    else look();
+                });
                 look();
-            })"""
+            })""",
+            REST_SECONDS * 1000,
         )
+        assert restless is None, f"the page still draws after {REST_SECONDS} s: {restless}"
 
     # What is there
 
@@ -141,6 +151,22 @@ class Editor:
             self.page.mouse.up(button=button)
 
         self._hold(keys, go)
+
+    def drop(self, path: Path, at: tuple[float, float]) -> None:
+        """A file of the disk is dragged over the page and let go, as the browser sees it from the desktop."""
+        session = self.page.context.new_cdp_session(self.page)
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": kind, "x": at[0], "y": at[1], "data": data})
+        session.detach()
+        self.settle()
+
+    def menu(self, at: tuple[float, float], *words: str) -> None:
+        """Right-click, then the lines of the menu with these words, one after the other."""
+        self.click(at, button="right")
+        for word in words:
+            self.page.get_by_role("menuitem", name=word).first.click()
+        self.settle()
 
     def key(self, keys: str) -> None:
         self.page.keyboard.press(keys)

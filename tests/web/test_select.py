@@ -210,3 +210,53 @@ def test_the_view_moves_on_while_a_node_is_dragged_at_the_edge(hello):
     hello.settle()
     assert hello.view()["x"] > before["x"] + 20
     assert hello.graph()["nodes"]["4"]["pos"][0] < -100
+
+
+def test_box_select_by_drag_in_select_mode(hello):
+    hello.focus()
+    hello.key("v")
+    view = hello.view()
+    hello.drag(hello.page_at(-20, 240), hello.page_at(330, 460))
+    assert hello.selected() == {4}
+    assert hello.view() == view
+    hello.click(hello.page_at(400, 480))
+    assert hello.selected() == set(), "a click on empty canvas clears, as in the other mode"
+    hello.key("h")
+    hello.drag(hello.page_at(400, 480), hello.page_at(460, 500))
+    assert hello.view() != view
+
+
+def grouped(hello) -> dict:
+    """Nodes 6 and 7 in a group; its entry."""
+    hello.click(hello.title(6))
+    hello.click(hello.title(7), keys="Control")
+    hello.key("Control+g")
+    hello.page.wait_for_selector("dialog[open]")
+    hello.key("Enter")
+    hello.click(hello.page_at(400, 480))
+    return hello.graph()["groups"][0]
+
+
+def test_ungroup_leaves_the_nodes(hello):
+    x, y = grouped(hello)["box"][:2]
+    hello.click(hello.page_at(x + 60, y + 14))
+    hello.key("Control+Shift+G")
+    assert hello.graph()["groups"] == []
+    assert len(hello.graph()["nodes"]) == 7
+
+
+def test_a_frame_follows_its_nodes_and_lets_go_of_one_that_leaves(hello):
+    before = grouped(hello)["box"]
+    x, y = hello.title(7)
+    hello.drag((x, y), (x + 100, y + 60))
+    x0, y0, w, h = hello.graph()["groups"][0]["box"]
+    assert (x0, y0) == tuple(before[:2])
+    node = hello.graph()["nodes"]["7"]["box"]
+    assert x0 + w == pytest.approx(node[2] + 10, abs=1)
+    assert y0 + h == pytest.approx(max(before[1] + before[3], node[3] + 10), abs=1)
+    hello.key("Control+z")
+    assert hello.graph()["groups"][0]["box"] == before, "one gesture, one step back"
+    hello.camera(-700, 300, 0.6)
+    x, y = hello.title(6)
+    hello.drag((x, y), (x, y + 480))
+    assert hello.graph()["groups"][0]["box"] == before, "a node that has left does not drag its frame along"

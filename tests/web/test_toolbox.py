@@ -51,3 +51,58 @@ def test_zoom_buttons(hello):
     x, y = hello.title(5)
     assert 0 < x < 1600
     assert 0 < y < 900
+
+
+@pytest.mark.parametrize(
+    ("icon", "effect"),
+    [
+        ("chevron-up", lambda graph: graph["nodes"]["6"]["flags"].get("collapsed")),
+        ("pin", lambda graph: graph["nodes"]["6"]["flags"].get("pinned")),
+        ("copy", lambda graph: len(graph["nodes"]) == 8),
+        ("trash-2", lambda graph: "6" not in graph["nodes"]),
+        ("package", lambda graph: any(len(node["type"]) == 36 for node in graph["nodes"].values())),
+    ],
+)
+def test_collapse_pin_duplicate_delete_and_subgraph(hello, icon, effect):
+    hello.click(hello.title(6))
+    button(hello, icon).click()
+    hello.settle()
+    assert effect(hello.graph())
+
+
+def test_group_button_asks_for_a_name(hello):
+    hello.click(hello.title(6))
+    button(hello, "group").click()
+    hello.page.wait_for_selector("dialog[open]")
+    hello.page.keyboard.type("One")
+    hello.key("Enter")
+    assert [group["title"] for group in hello.graph()["groups"]] == ["One"]
+
+
+def test_tidy_button_lays_the_selection_out(hello):
+    hello.click(hello.title(6))
+    hello.click(hello.title(7), keys="Control")
+    x, y = hello.title(7)
+    hello.drag((x, y), (x - 150, y + 200))
+    before = hello.graph()["nodes"]
+    button(hello, "wand-sparkles").click()
+    hello.until("(before) => window.__test.counters.graph().nodes[7].pos.join() !== before.join()", before["7"]["pos"])
+    after = hello.graph()["nodes"]
+    assert after["6"]["box"][2] < after["7"]["box"][0]
+    assert after["1"]["pos"] == before["1"]["pos"], "the others stay"
+
+
+def test_run_to_this_node_button(hello):
+    bodies = []
+    hello.page.on(
+        "request", lambda one: one.url.endswith("/prompt") and one.method == "POST" and bodies.append(one.post_data_json)
+    )
+    hello.click(hello.title(7))
+    button(hello, "play").click()
+    hello.page.wait_for_timeout(50)
+    hello.until("() => window.__test.app.active.value.run.pending.value >= 0")
+    for _ in range(100):
+        if bodies:
+            break
+        hello.page.wait_for_timeout(50)
+    assert bodies[0]["partial_execution_targets"] == ["7"]

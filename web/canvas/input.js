@@ -1,6 +1,6 @@
 /** One set of pointer listeners for the whole canvas: what was pressed, with which button and keys, decides the tool. */
 
-import { menu, search } from './acts.js';
+import { menu, pictureAt, search } from './acts.js';
 import { choose } from '../tools/choose.js';
 import { pan } from '../tools/pan.js';
 import { boxSelect } from '../tools/box.js';
@@ -92,7 +92,7 @@ export class Input {
 
   /** Whether an event is the canvas's and not that of something laid over it. @param {Event} event */
   mine(event) {
-    return event.target === this.element || event.target === this.stage.surface;
+    return event.target === this.element || event.target === this.stage.surface || event.target === this.stage.grip.element;
   }
 
   /** Keeps the pointer when it leaves the canvas. @param {number} id */
@@ -116,8 +116,9 @@ export class Input {
   longPress(p) {
     const { stage } = this;
     if (!this.down || this.down.moved) return;
-    stage.tool?.cancel();
     const hit = stage.pick(p.at.x, p.at.y);
+    if (hit.kind === 'media' && pictureAt(stage, hit.node, p.at).last) return; // held, it is compared with the one before
+    stage.tool?.cancel();
     const tool = boxSelect(stage, p);
     stage.tool = { ...tool, end: (q) => (q.still ? menu(stage, hit, p) : tool.end(q)) };
     navigator.vibrate?.(10);

@@ -4,6 +4,7 @@ import { quickConnect } from '../tools/quick.js';
 import { loosen } from '../tools/move.js';
 import { swapNode } from '../graph/copy.js';
 import { fit, neighbour, reveal, search } from './acts.js';
+import { bounds } from './mini.js';
 
 /** @typedef {import('./stage.js').Stage} Stage */
 
@@ -43,6 +44,8 @@ function cameraKeys(stage) {
     { id: 'view.right', title: 'view.right', keys: ['Right'], when: free, run: pan(-1, 0) },
     { id: 'view.up', title: 'view.up', keys: ['Up'], when: free, run: pan(0, 1) },
     { id: 'view.down', title: 'view.down', keys: ['Down'], when: free, run: pan(0, -1) },
+    { id: 'mode.select', title: 'cmd.modeSelect', keys: ['V'], run: (app) => app.prefs.set('canvas.select', true) },
+    { id: 'mode.pan', title: 'cmd.modePan', keys: ['H'], run: (app) => app.prefs.set('canvas.select', false) },
     { id: 'view.minimap', title: 'view.minimap', keys: ['Alt+M'], run: (app) => app.prefs.set('canvas.minimap', app.prefs.get('canvas.minimap') === false) },
     { id: 'node.search', title: 'node.search', keys: ['Shift+A', 'Space'], run: () => search(stage) },
   ];
@@ -80,8 +83,19 @@ function wireKeys(stage) {
   return [
     { id: 'wire.quick', title: 'wire.quick', keys: ['F'], when: () => chosen().length > 1, run: () => void quickConnect(stage, chosen().sort((a, b) => a.pos[0] - b.pos[0])) },
     { id: 'wire.loosen', title: 'wire.loosen', keys: ['Shift+X'], when: () => chosen().length > 0, run: () => loosen(stage, [...stage.doc.selection.nodes]) },
+    { id: 'arrange', title: 'menu.arrange', keys: ['Shift+L'], when: () => chosen().length > 1, run: (app) => arrange(stage, app) },
     { id: 'node.swap', title: 'node.swap', keys: ['Shift+R'], when: () => chosen().length === 1, run: () => swap(stage, chosen()[0]) },
   ];
+}
+
+/** A menu of ways to align and distribute, above the selection. @param {Stage} stage @param {any} app */
+function arrange(stage, app) {
+  const ids = ['left', 'centerX', 'right', 'top', 'centerY', 'bottom'].map((line) => `align.${line}`);
+  const item = (/** @type {string} */ id) => ({ label: app.t(app.commands.all.get(id).title), run: () => app.commands.run(id) });
+  const box = stage.element.getBoundingClientRect();
+  const at = bounds(stage.graph, stage.doc.selection.nodes);
+  const screen = stage.camera.toScreen(at?.x ?? 0, at?.y ?? 0);
+  app.ui.menu([...ids.map(item), '-', item('distribute.x'), item('distribute.y')], [screen.x + box.left, screen.y + box.top]);
 }
 
 /** @param {Stage} stage @param {import('../graph/model.js').Node} node */

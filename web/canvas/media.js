@@ -144,6 +144,13 @@ export class Media {
     this.trays.clear();
   }
 
+  /** The picture under a point, with its place. @param {Node} node @param {number} x @param {number} y @returns {{item: Item, box: Rect} | null} */
+  itemAt(node, x, y) {
+    const i = this.indexAt(node, x, y);
+    const box = i < 0 ? null : this.box(node);
+    return box && { item: this.of(node).items[i], box: grid(box, this.of(node).items.length)[i] };
+  }
+
   /** Index of the picture under a point, or -1. @param {Node} node @param {number} x @param {number} y */
   indexAt(node, x, y) {
     const box = this.box(node);

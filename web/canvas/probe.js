@@ -87,7 +87,7 @@ export function probe(stage) {
 }
 
 /** Settings that would move or change what a test looks at. */
-const PLAIN = { 'panel.open': '', 'canvas.mode': 'pan', 'canvas.snap': false, 'canvas.links': 'curve', 'canvas.minimap': true, 'canvas.zoomSpeed': 1 };
+const PLAIN = { 'panel.open': '', 'canvas.select': false, 'canvas.snap': false, 'canvas.links': 'curve', 'canvas.minimap': true, 'canvas.zoomSpeed': 1 };
 
 /** Hangs the counters on the window for tests; called by main.js, only with ?test=1. @param {any} app */
 export function expose(app) {

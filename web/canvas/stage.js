@@ -7,6 +7,7 @@ import { Editor } from '../widget/editor.js';
 import { kindOf } from '../widget/kinds.js';
 import { Camera } from './camera.js';
 import { Frames } from './frame.js';
+import { Grip } from './grip.js';
 import { Counters } from './look.js';
 import { Media } from './media.js';
 import { Pictures } from './picture.js';
@@ -58,6 +59,7 @@ export class Stage {
     this.media = new Media(this);
     this.pictures = new Pictures(() => this.mark('scene', 'picture'));
     this.editor = new Editor(this);
+    this.grip = new Grip(this);
     /** @type {Hit} */ this.hover = { kind: 'canvas' };
     /** @type {Drag | null} */ this.drag = null;
     /** @type {Wiring | null} */ this.wiring = null;
@@ -92,6 +94,7 @@ export class Stage {
     this.mark('over', how);
     this.mark('mini', how);
     this.editor.place();
+    this.grip.over(null);
   }
 
   /** @param {number} x graph units @param {number} y @returns {Hit} */
@@ -105,6 +108,7 @@ export class Stage {
   hovered(hit, p) {
     const old = this.hover;
     this.hover = hit;
+    this.grip.over(p && !p.touch && hit.kind === 'media' ? this.media.itemAt(hit.node, p.at.x, p.at.y) : null);
     if (same(old, hit)) return;
     this.element.title = p && this.hintOf(hit) || '';
     if (hot(old) || hot(hit)) this.mark('over', 'hover');

@@ -35,7 +35,7 @@ export function mountCanvas(element, app) {
   const stage = new Stage(element, app);
   const scene = new Scene(stage, layer(element, 'layer scene'));
   const over = new Over(stage, layer(element, 'layer over'));
-  element.append(stage.editor.layer);
+  element.append(stage.grip.element, stage.editor.layer);
   const mini = new Mini(stage, layer(element, 'minimap'));
   const toolbox = new Toolbox(stage);
   element.append(toolbox.bar, toolbox.corner);
@@ -135,6 +135,7 @@ function fitFirst(stage) {
 /** Another document or graph is in view. @param {Stage} stage @param {Mini} mini */
 function show(stage, mini) {
   stage.editor.close();
+  stage.grip.over(null);
   stage.media.reset();
   stage.drag = stage.wiring = null;
   stage.hover = { kind: 'canvas' };

@@ -24,6 +24,33 @@ export function setGroup(e, id, set) {
   e.change({ op: 'group=', id, set });
 }
 
+/**
+ * Frames hold on to the nodes that were moved within them: a group grows where a node it held, and still holds, sticks out.
+ * @param {Edit} e @param {Map<number, NodeId[]>} held by group, before the move
+ */
+export function growGroups(e, held) {
+  for (const [id, ids] of held) {
+    const group = e.graph.groups.get(id);
+    const inside = group && !group.flags?.pinned ? new Set(insideGroup(e.graph, id).nodes) : new Set();
+    const around = boxAround(e.graph, ids.filter((one) => inside.has(one)));
+    if (!group || !around) continue;
+    const [x, y, w, h] = group.box;
+    const x0 = Math.min(x, around[0] - 10), y0 = Math.min(y, around[1] - 44), x1 = Math.max(x + w, around[2] + 10), y1 = Math.max(y + h, around[3] + 10);
+    if (x0 < x || y0 < y || x1 > x + w || y1 > y + h) setGroup(e, id, { box: [x0, y0, x1 - x0, y1 - y0] });
+  }
+}
+
+/** The groups that hold some nodes and are not moved with them. @param {import('./model.js').Graph} graph @param {Iterable<NodeId>} ids @param {Iterable<number>} moved groups @returns {Map<number, NodeId[]>} */
+export function holders(graph, ids, moved) {
+  /** @type {Map<number, NodeId[]>} */ const held = new Map();
+  const wanted = new Set(ids), along = new Set(moved);
+  for (const id of graph.groups.keys()) {
+    const found = along.has(id) ? [] : insideGroup(graph, id).nodes.filter((one) => wanted.has(one));
+    if (found.length) held.set(id, found);
+  }
+  return held;
+}
+
 /** What lies in a group: things whose middle is inside its box. @param {import('./model.js').Graph} graph @param {number} id */
 export function insideGroup(graph, id) {
   const group = graph.groups.get(id);

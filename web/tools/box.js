@@ -15,8 +15,8 @@ export function inBox(graph, box) {
   return { nodes, groups, reroutes };
 }
 
-/** @param {Stage} stage @param {import('./tool.js').Press} press @returns {import('./tool.js').Tool} */
-export function boxSelect(stage, press) {
+/** @param {Stage} stage @param {import('./tool.js').Press} press @param {(p: import('./tool.js').Press) => void} [still] what a press without a move means @returns {import('./tool.js').Tool} */
+export function boxSelect(stage, press, still) {
   let to = press.at;
   return {
     name: 'box',
@@ -26,7 +26,8 @@ export function boxSelect(stage, press) {
       stage.mark('over', 'box');
     },
     end(p) {
-      if (!p.still) stage.doc.select(inBox(stage.graph, rectOf(press.at, to)), p.shift ? 'add' : 'set');
+      if (p.still) still?.(p);
+      else stage.doc.select(inBox(stage.graph, rectOf(press.at, to)), p.shift ? 'add' : 'set');
     },
     cancel() {},
     draw(look) {

@@ -18,6 +18,9 @@ import { moveColumn, sizeGroup, sizeNode } from './size.js';
 /** @typedef {import('./tool.js').Press} Press */
 /** @typedef {import('./tool.js').Tool} Tool */
 
+/** Milliseconds a picture is pressed until it is compared with the one before. */
+export const HELD = 400;
+
 /** @param {Stage} stage @param {Press} p @param {Hit} hit @param {boolean} double @returns {Tool | null} */
 export function choose(stage, p, hit, double) {
   if (p.button === 2) return second(stage, p, hit);
@@ -107,18 +110,20 @@ function touchNumber(stage, p, hit, tool) {
   return stage.doc.selection.nodes.has(hit.node.id) ? tool : withDrag(stage, p, hit, tool);
 }
 
-/** @param {Stage} stage @param {Press} p @param {Extract<Hit, {kind: 'media'}>} hit @returns {Tool} */
+/** A picture: a click opens it, a press held compares it with the one before; a mouse drags it out of the page (see grip.js), a finger moves its node. @param {Stage} stage @param {Press} p @param {Extract<Hit, {kind: 'media'}>} hit @returns {Tool} */
 function onMedia(stage, p, hit) {
   const base = onNode(stage, p, { kind: 'body', node: hit.node }, false);
   let held = 0, compared = false;
   const { url, last } = pictureAt(stage, hit.node, p.at);
-  if (url && last) held = window.setTimeout(() => ((compared = true), stage.app.ui.compare(last, url)), 400);
+  const out = Boolean(url) && !p.touch && !p.alt && !p.ctrl && !p.shift;
+  if (url && last) held = window.setTimeout(() => ((compared = true), stage.app.ui.compare(last, url)), HELD);
   return {
     ...base,
     move(q) {
       clearTimeout(held);
-      base.move(q);
+      if (!out) base.move(q);
     },
+    sense: (q) => void (out || base.sense?.(q)),
     end(q) {
       clearTimeout(held);
       if (q.still && !q.shift && !q.ctrl && !compared) lightbox(stage, hit.node, p.at);
@@ -206,10 +211,9 @@ function onCanvas(stage, p, double) {
   if (double) return click(() => search(stage, p));
   if (p.ctrl && p.shift) return zoom(stage, p);
   if (p.alt) return cut(stage, p);
-  if (p.ctrl || stage.app.prefs?.get('canvas.mode') === 'select') return boxSelect(stage, p);
-  return pan(stage, p, (q) => {
-    if (!q.shift && !stage.multi) doc.select({ nodes: [], groups: [], reroutes: [] });
-  });
+  if (p.ctrl) return boxSelect(stage, p);
+  const still = (/** @type {Press} */ q) => void (q.shift || stage.multi || doc.select({ nodes: [], groups: [], reroutes: [] }));
+  return stage.app.prefs?.get('canvas.select') ? boxSelect(stage, p, still) : pan(stage, p, still);
 }
 
 /** A press that acts when it is let go in place. @param {() => void} act @returns {Tool} */

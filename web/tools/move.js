@@ -3,7 +3,7 @@
 import { overlaps } from '../canvas/camera.js';
 import { through } from '../canvas/curve.js';
 import { duplicate } from '../graph/copy.js';
-import { freeSocket, healNode, insertOnLink, insideGroup, linksOf, moveItems, raise } from '../graph/edit.js';
+import { freeSocket, growGroups, healNode, holders, insertOnLink, insideGroup, linksOf, moveItems, raise } from '../graph/edit.js';
 import { typeAt } from '../graph/types.js';
 import { Shake } from './shake.js';
 
@@ -77,7 +77,9 @@ export function move(stage, press, { still }) {
       const { dx, dy } = stage.drag;
       const what = items, into = wire;
       const act = (/** @type {any} */ e) => {
+        const held = copy ? new Map() : holders(e.graph, what.nodes, what.groups);
         moveItems(e, what, dx, dy);
+        growGroups(e, held);
         if (what.nodes.length) raise(e, what.nodes);
         if (into !== null && insertOnLink(e, into, what.nodes[0])) clearWay(stage, e, what.nodes[0]);
       };
