@@ -16,10 +16,7 @@ def extended(specs: Mapping[str, NodeSpec]) -> dict[str, NodeSpec]:
     faces = sys.modules.get("engine.comfy.faces.comfy.samplers")
     if faces is None:
         return dict(specs)
-    lists = {
-        tuple(get_args(SamplerName)): tuple(dict.fromkeys(faces.SAMPLER_NAMES)),
-        tuple(get_args(SchedulerName)): tuple(dict.fromkeys(faces.SCHEDULER_NAMES)),
-    }
+    lists = {tuple(get_args(SamplerName)): samplers_of(faces), tuple(get_args(SchedulerName)): schedulers_of(faces)}
     if all(old == new for old, new in lists.items()):
         return dict(specs)
     register(faces)
@@ -31,6 +28,15 @@ def extended(specs: Mapping[str, NodeSpec]) -> dict[str, NodeSpec]:
     return {name: replace(spec, inputs=tuple(map(longer, spec.inputs))) for name, spec in specs.items()}
 
 
+def samplers_of(faces: Any) -> tuple[str, ...]:
+    """Every name a pack may have put into one of the lists, or into a list of its own in their place."""
+    return tuple(dict.fromkeys([*faces.SAMPLER_NAMES, *faces.KSampler.SAMPLERS]))
+
+
+def schedulers_of(faces: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*faces.SCHEDULER_NAMES, *faces.KSampler.SCHEDULERS, *faces.SCHEDULER_HANDLERS]))
+
+
 def register(faces: Any) -> None:
     """Tell the engine's tables what packs added; what has no function is left out."""
     from engine.diffusion import schedules
@@ -39,11 +45,11 @@ def register(faces: Any) -> None:
     samplers: Any = SAMPLERS
     schedulers: Any = schedules.SCHEDULERS
     functions = sys.modules.get("engine.comfy.faces.comfy.k_diffusion.sampling")
-    for name in faces.SAMPLER_NAMES:
+    for name in samplers_of(faces):
         function = vars(functions).get(f"sample_{name}") if functions is not None else None
         if name not in samplers and function is not None:
             samplers[name] = faces.KSAMPLER(function).to_engine()
-    for name in faces.SCHEDULER_HANDLERS:
+    for name in schedulers_of(faces):
         if name not in schedulers:
             schedulers[name] = _scheduler(faces, name)
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.comfy.host import Host
+from engine.comfy.host import Host, Jobs
 from engine.folders import Folders
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ class Guests:
     def replacements(self) -> Mapping[str, Any]:
         return self.host.replacements
 
-    def connect(self, send: Callable[..., None], folders: Folders, remaining: Callable[[], int]) -> None:
-        """From here on messages of packs go to clients, and the server knows the folders they added."""
+    def connect(self, send: Callable[..., None], folders: Folders, remaining: Callable[[], int], jobs: Jobs) -> None:
+        """From here on messages of packs go to clients, they see the server's jobs, and it knows the folders they added."""
         for shared, added in ((folders.extra, self.host.folders.extra), (folders.first, self.host.folders.first)):
             assert isinstance(shared, dict)
             shared.update(added)
         self.host.folders = folders
-        self.host.send, self.host.remaining = send, remaining
+        self.host.send, self.host.remaining, self.host.server = send, remaining, jobs
 
     def on_prompt(self, body: dict[str, Any]) -> dict[str, Any]:
         """The body of a prompt as packs want it."""

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from engine.folders import Folders
 from engine.run import Run
@@ -39,6 +39,26 @@ class Pack:
     module: str
 
 
+class Jobs(Protocol):
+    """What packs may ask of the server's jobs, from any thread."""
+
+    def queue(self) -> tuple[list[list[Any]], list[list[Any]]]:
+        """The running and the waiting jobs as ComfyUI's queue items."""
+        ...
+
+    def past(self, job_id: str | None, most: int | None) -> dict[str, Any]:
+        """Entries of the history by id."""
+        ...
+
+    def cancel(self, job_ids: list[str] | None) -> None:
+        """Take waiting jobs away: these, or all."""
+        ...
+
+    def free(self, models: bool, results: bool) -> None:
+        """Let models go, and results, as soon as no job runs."""
+        ...
+
+
 @dataclass(slots=True)
 class Host:
     """``classes`` are the node classes of packs, ``specs`` every node type there is, both by name."""
@@ -53,6 +73,7 @@ class Host:
     replacements: dict[str, Any] = field(default_factory=dict)
     schedulers: dict[str, Callable[..., Any]] = field(default_factory=dict)
     remaining: Callable[[], int] = lambda: 0
+    server: Jobs | None = None
     send: Callable[[str | int, Any, str | None], None] = nowhere
     residency: Callable[[], Any] | None = None
     last: Call | None = None

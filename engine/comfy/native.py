@@ -40,6 +40,13 @@ METHODS: Mapping[str, str] = {
 }  # fmt: skip
 """What a class of ComfyUI's calls the function that does it; newer ones say ``execute``."""
 
+ORDER: Mapping[str, tuple[str, ...]] = {
+    "CLIPTextEncode": ("clip", "text"), "VAEDecode": ("vae", "samples"), "VAEDecodeTiled": ("vae", "samples"),
+    "VAEEncode": ("vae", "pixels"), "VAEEncodeTiled": ("vae", "pixels"), "VAEEncodeForInpaint": ("vae", "pixels", "mask"),
+    "InpaintModelConditioning": ("positive", "negative", "pixels", "vae", "mask"),
+}  # fmt: skip
+"""Where such a function's parameters begin in another order than its class declares its inputs."""
+
 
 def class_of(spec: NodeSpec) -> Any:
     """A class that does what the native node does; the same one each time."""
@@ -53,7 +60,9 @@ def make_class(spec: NodeSpec) -> Any:
     if spec.type in ("SaveImage", "PreviewImage"):
         return output_classes()[spec.type]
     name = METHODS.get(spec.type, "execute")
-    words = [port.name for port in spec.inputs]
+    declared = [port.name for port in spec.inputs]
+    first = ORDER.get(spec.type, ())
+    words = [*first, *(word for word in declared if word not in first)]
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return perform(spec, {**dict(zip(words, args, strict=False)), **kwargs})
@@ -96,7 +105,8 @@ def perform(spec: NodeSpec, given: Mapping[str, Any]) -> Any:
 def output_classes() -> dict[str, Any]:
     """SaveImage and PreviewImage, which packs inherit from and whose fields they set."""
     from engine.comfy.faces.comfy_api.latest._kinds import FolderType
-    from engine.comfy.faces.comfy_api.latest.ui import ImageSaveHelper
+    from engine.comfy.faces.comfy_api.latest.ui import save_pictures
+    from engine.metadata import texts
 
     class SaveImage:
         """Save pictures as PNG."""
@@ -120,7 +130,8 @@ def output_classes() -> dict[str, Any]:
             self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
         ) -> dict[str, Any]:
             kind = FolderType.temp if self.type == "temp" else FolderType.output
-            saved = ImageSaveHelper.save_images(images, filename_prefix + self.prefix_append, kind, None, self.compress_level)
+            written = {} if host().options.get("disable_metadata") else texts(prompt, extra_pnginfo)
+            saved = save_pictures(images, filename_prefix + self.prefix_append, kind, written, self.compress_level)
             return {"ui": {"images": [dict(one) for one in saved]}}
 
     class PreviewImage(SaveImage):

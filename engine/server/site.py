@@ -113,7 +113,9 @@ class Site:
     def _meet(self, engine: Engine) -> Engine:
         """Connect what packs tell clients with the hub."""
         if engine.guests is not None:
-            engine.guests.connect(self._send, self.folders, self.hub.remaining)
+            from engine.server.pack_jobs import PackJobs
+
+            engine.guests.connect(self._send, self.folders, self.hub.remaining, PackJobs(self))
         return engine
 
     def _send(self, name: str | int, data: Any, sid: str | None = None) -> None:

@@ -34,21 +34,55 @@ def __getattr__(name: str) -> Any:
 
 
 class PromptQueueFace:
-    """The queue as far as packs look at it."""
+    """The server's jobs as packs look at them; empty where no server runs."""
 
-    currently_running: dict[str, Any]
+    @property
+    def currently_running(self) -> dict[int, Any]:
+        return dict(enumerate(self.get_current_queue()[0]))
 
-    def __init__(self) -> None:
-        self.currently_running = {}
+    @property
+    def queue(self) -> list[Any]:
+        return self.get_current_queue()[1]
+
+    @property
+    def history(self) -> dict[str, Any]:
+        return self.get_history()
 
     def get_tasks_remaining(self) -> int:
         return host().remaining()
 
     def get_current_queue(self) -> tuple[list[Any], list[Any]]:
-        return [], []
+        """Running and waiting: (number, id, prompt, extra, outputs)."""
+        server = host().server
+        return server.queue() if server is not None else ([], [])
+
+    get_current_queue_volatile = get_current_queue
 
     def get_history(self, prompt_id: str | None = None, max_items: int | None = None, offset: int = -1) -> dict[str, Any]:
-        return {}
+        server = host().server
+        return server.past(prompt_id, max_items) if server is not None else {}
+
+    def delete_queue_item(self, function: Callable[[Any], bool]) -> bool:
+        """Take away the first waiting job that ``function`` is true for."""
+        server = host().server
+        found = next((item for item in self.queue if function(item)), None)
+        if server is None or found is None:
+            return False
+        server.cancel([str(found[1])])
+        return True
+
+    def wipe_queue(self) -> None:
+        if (server := host().server) is not None:
+            server.cancel(None)
+
+    def set_flag(self, name: str, data: Any) -> None:
+        """``unload_models`` or ``free_memory``: done when no job runs."""
+        server = host().server
+        if server is not None and data and name in ("unload_models", "free_memory"):
+            server.free(True, name == "free_memory")
+
+    def put(self, item: Any) -> None:
+        raise NotImplementedError("Packs cannot put prompts into the queue: POST them to /prompt. docs/packs.md")
 
 
 class App:

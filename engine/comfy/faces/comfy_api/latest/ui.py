@@ -73,21 +73,27 @@ class ImageSaveHelper:
     def save_images(
         images: Any, filename_prefix: str, folder_type: FolderType = FolderType.output, cls: Any = None, compress_level: int = 4
     ) -> list[SavedResult]:
-        from engine.diffusion.pixels.pictures import encode_png
-
-        run = current_run()
-        texts = picture_texts(run)
-        kind = str(getattr(folder_type, "value", folder_type))
-        found = []
-        for image in images:
-            data = encode_png(image, texts, compress_level)
-            saved = run.save(data, "png", prefix=filename_prefix, kind=kind, width=image.shape[1], height=image.shape[0])
-            found.append(SavedResult(saved.filename, saved.subfolder, saved.type))
-        return found
+        return save_pictures(images, filename_prefix, folder_type, picture_texts(current_run()), compress_level)
 
     @staticmethod
     def get_save_images_ui(images: Any, filename_prefix: str, cls: Any = None, compress_level: int = 4) -> SavedImages:
         return SavedImages(ImageSaveHelper.save_images(images, filename_prefix, FolderType.output, cls, compress_level))
+
+
+def save_pictures(
+    images: Any, filename_prefix: str, folder_type: FolderType, texts: Mapping[str, str], compress_level: int
+) -> list[SavedResult]:
+    """Each picture as a numbered PNG with ``texts`` in it."""
+    from engine.diffusion.pixels.pictures import encode_png
+
+    run = current_run()
+    kind = str(getattr(folder_type, "value", folder_type))
+    found = []
+    for image in images:
+        data = encode_png(image, texts, compress_level)
+        saved = run.save(data, "png", prefix=filename_prefix, kind=kind, width=image.shape[1], height=image.shape[0])
+        found.append(SavedResult(saved.filename, saved.subfolder, saved.type))
+    return found
 
 
 def picture_texts(run: Any) -> Mapping[str, str]:

@@ -1,0 +1,47 @@
+"""The server's jobs as packs of nodes may ask for them, from any thread."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.jobs.job import Job
+    from engine.server.site import Site
+
+
+class PackJobs:
+    """``engine.comfy.host.Jobs`` over a server. Packs run with all rights: they see every user's jobs."""
+
+    def __init__(self, site: "Site") -> None:
+        self.site = site
+
+    def queue(self) -> tuple[list[list[Any]], list[list[Any]]]:
+        running, waiting = self.site.store.queue()
+        return [self.item(job) for job in running], [self.item(job) for job in waiting]
+
+    def item(self, job: "Job") -> list[Any]:
+        from engine.server.queue import item_text
+
+        found: list[Any] = json.loads(item_text(job))
+        return found
+
+    def past(self, job_id: str | None, most: int | None) -> dict[str, Any]:
+        from engine.jobs.history import entry_text
+        from engine.jobs.job import FINISHED
+
+        if job_id is None:
+            found = self.site.history.last(most, None, None)
+        else:
+            job = self.site.store.get(job_id)
+            found = [job] if job is not None and job.state in FINISHED and job.started is not None else []
+        return {job.id: json.loads(entry_text(job)) for job in found}
+
+    def cancel(self, job_ids: list[str] | None) -> None:
+        for job_id in self.site.store.cancel(job_ids, waiting_only=True).result():
+            self.site.runtime.forget(job_id)
+            self.site.listeners.tell(job_id, None)
+        self.site.worker.wake()
+
+    def free(self, models: bool, results: bool) -> None:
+        engine = self.site.runtime.loaded
+        if engine is not None:
+            self.site.worker.between(lambda: engine.free(models or results, results))
