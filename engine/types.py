@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from engine.diffusion.clip_vision import ClipVisionOutput as ClipVisionOutput
     from engine.diffusion.control import ControlNet as ControlNet
     from engine.diffusion.diversity_run import Diversity as Diversity
+    from engine.diffusion.gligen import Gligen as Gligen
     from engine.diffusion.guidance import Guider as Guider
     from engine.diffusion.hooks import Hooks as Hooks
     from engine.diffusion.hooks import Keyframes
+    from engine.diffusion.ip_adapter import IpAdapter as IpAdapter
     from engine.diffusion.model import Model as Model
+    from engine.diffusion.photomaker import PhotoMaker
     from engine.diffusion.pixels.operations import Operation
     from engine.diffusion.samplers import Sampler as Sampler
     from engine.diffusion.sampling import LatentNoise
+    from engine.diffusion.style_model import StyleModel as StyleModel
     from engine.diffusion.timeline import Timeline as Timeline
     from engine.diffusion.upscale import UpscaleModel as UpscaleModel
     from engine.diffusion.vae import Vae as Vae
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     Noise = LatentNoise
     LatentOperation = Operation
     HookKeyframes = Keyframes
+    Photomaker = PhotoMaker
     TimestepsRange = tuple[float, float]
     Floats = list[float]
 else:
@@ -49,6 +54,10 @@ else:
     HookKeyframes = NewType("HookKeyframes", object)
     TimestepsRange = NewType("TimestepsRange", object)
     Floats = NewType("Floats", object)
+    StyleModel = NewType("StyleModel", object)
+    Gligen = NewType("Gligen", object)
+    Photomaker = NewType("Photomaker", object)
+    IpAdapter = NewType("IpAdapter", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
     ClipVision = NewType("ClipVision", object)
@@ -82,13 +91,10 @@ class Audio(TypedDict):
 Conditioning = NewType("Conditioning", list[Any])
 
 # Networks and their parts.
-StyleModel = NewType("StyleModel", object)
-Gligen = NewType("Gligen", object)
 ModelPatch = NewType("ModelPatch", object)
 LoraModel = NewType("LoraModel", object)
 AudioEncoder = NewType("AudioEncoder", object)
 AudioEncoderOutput = NewType("AudioEncoderOutput", object)
-Photomaker = NewType("Photomaker", object)
 
 # Film and space.
 Video = NewType("Video", object)

@@ -156,16 +156,10 @@ def patch_model_add_downscale(
     upscale_method: LatentResize = "bicubic",
 ) -> Model:
     """Work on a smaller picture inside the network during the first steps, so that a large one has one subject, not four."""
-    import torch
-
     from engine.diffusion.edits.blocks import deep_shrink
+    from engine.diffusion.edits.places import timesteps
 
-    def timestep(percent: float) -> float:
-        bounded = min(max(model.sampling.percent_to_sigma(percent), model.sampling.sigma_min), model.sampling.sigma_max)
-        return float(model.sampling.timestep(torch.tensor(bounded)))
-
-    first = 1e9 if start_percent <= 0 else timestep(start_percent)
-    last = -1.0 if end_percent >= 1 else timestep(end_percent)
+    first, last = timesteps(model.sampling, start_percent, end_percent)
     return model.with_edit(
         deep_shrink(block_number, downscale_factor, first, last, downscale_after_skip, downscale_method, upscale_method)
     )

@@ -86,7 +86,7 @@ def _entry(model: Model, tensor: Tensor, options: Options, x: Tensor, name: str)
         control=options.get("control"),
         control_to_uncond=bool(options.get("control_apply_to_uncond", False)),
         hooks=options.get("hooks") or None,
-        edits=() if gligen is None else (gligen[1].grounding(gligen[2], sizes),),
+        edits=() if gligen is None else (gligen[1].grounding(gligen[2], sizes, model),),
         default=bool(options.get("default", False)),
     )
 
@@ -192,10 +192,10 @@ def _share_controls(positive: Sequence[Entry], others: list[Entry]) -> list[Entr
 
 def _share_edits(positive: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:
     """What is grounded in the positive is so in the others, as in training; they keep what they have of their own."""
-    edits = next((entry.edits for entry in positive if entry.edits), ())
+    edits = next((entry.edits for entry in positive if entry.edits and entry.box is None), ())
     if not edits or any(entry.edits for entry in others):
         return list(others)
-    return [replace(entry, edits=edits) for entry in others]
+    return [replace(entry, edits=edits) if entry.box is None else entry for entry in others]
 
 
 def crop(tensor: Tensor, box: Box | None) -> Tensor:

@@ -46,6 +46,15 @@ class ClipVision:
             seen = network(pixels.to(device=first.device, dtype=working_dtype(network)))
         return ClipVisionOutput(*(part.float().cpu() for part in seen))
 
+    def blank(self) -> ClipVisionOutput:
+        """Features of a picture of nothing: zeros after the normalisation, as image prompts were trained without."""
+        network = self.place(self.part)
+        assert isinstance(network, ClipImage)
+        first = next(network.parameters())
+        pixels = torch.zeros(1, 3, network.config.size, network.config.size, device=first.device, dtype=working_dtype(network))
+        with torch.no_grad():
+            return ClipVisionOutput(*(part.float().cpu() for part in network(pixels)))
+
 
 def prepared(images: Tensor, size: int, crop: bool = True) -> Tensor:
     """Pictures (B, H, W, C) in 0..1 as CLIP was shown them: (B, 3, size, size), normalised.

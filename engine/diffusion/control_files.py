@@ -54,7 +54,7 @@ def load_control(path: Path, place: Place | None = None, model: Model | None = N
         if UNION[0] in tensors:
             return ControlNet(part, place, context, steering=union, kinds=tensors[UNION[0]].shape[0])
     elif any("lllite" in name for name in tensors):
-        raise CheckpointError(path, "this is a ControlNet-LLLite, which changes a model: load it with LLLiteLoader")
+        raise CheckpointError(path, "this is a ControlNet-LLLite, which changes a model: load it with Apply LLLite")
     else:
         raise CheckpointError(path, "it has no ControlNet's tensors. Choose a ControlNet for Stable Diffusion 1, 2 or XL")
     return ControlNet(part, place, context)

@@ -28,6 +28,11 @@ CLASSES: Mapping[str, str] = {
     "ControlNetModel": "diffusers.models.controlnets.controlnet",
     "ControlNetUnionModel": "diffusers.models.controlnets.controlnet_union",
     "T2IAdapter": "diffusers.models.adapter",
+    "ImageProjection": "diffusers.models.embeddings",
+    "IPAdapterPlusImageProjection": "diffusers.models.embeddings",
+    "IPAdapterFullImageProjection": "diffusers.models.embeddings",
+    "GLIGENTextBoundingboxProjection": "diffusers.models.embeddings",
+    "GatedSelfAttentionDense": "diffusers.models.attention",
 }
 
 EAGER = ("unets", "transformers", "autoencoders", "controlnets")

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.diffusion.parametrization import Parametrization
+
 
 class EditError(ValueError):
     """An edit that does not fit the network: why, and what to do."""
@@ -46,6 +48,16 @@ class Call:
         for number in salt:
             seed = seed * 1_000_003 + number
         return torch.Generator().manual_seed(seed % 2**63)
+
+
+def timesteps(sampling: Parametrization, start_percent: float, end_percent: float) -> tuple[float, float]:
+    """(first, last) timestep of a range of shares of a model's schedule; open at either end of the whole."""
+
+    def at(percent: float) -> float:
+        sigma = min(max(sampling.percent_to_sigma(percent), sampling.sigma_min), sampling.sigma_max)
+        return float(sampling.timestep(torch.tensor(sigma)))
+
+    return 1e9 if start_percent <= 0 else at(start_percent), -1.0 if end_percent >= 1 else at(end_percent)
 
 
 def hooked(stack: ExitStack, *handles: Any) -> None:

@@ -1,0 +1,225 @@
+"""Style models, PhotoMaker and LLLite against their published networks written out, and their neutral settings."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from engine.diffusion import networks
+from engine.diffusion.checkpoints import load_checkpoint
+from engine.diffusion.clip import Clip
+from engine.diffusion.clip_vision import ClipVision, prepared
+from engine.diffusion.containers import CheckpointError
+from engine.diffusion.edits.lllite import Lllite, modules_of
+from engine.diffusion.edits.places import EditError
+from engine.diffusion.guidance import Guided, basic_guider
+from engine.diffusion.model import Model
+from engine.diffusion.parts import Part, straight
+from engine.diffusion.photomaker import IdEncoder, load_photomaker
+from engine.diffusion.residency import Residency
+from engine.diffusion.style_model import StyleModel, apply_style, load_style_model
+from engine.diffusion.vision.network import ClipImage, VisionConfig
+from tests.diffusion.demo import CHECKPOINT, demo_model, prompt
+from tests.diffusion.originals import filled
+
+SIGMA = torch.tensor(2.0)
+X = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(9)) * 2
+PICTURE = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(4))
+A = prompt(1)
+
+
+@torch.no_grad()
+def denoised(model: Model, positive: Any = A, x: Tensor = X) -> Tensor:
+    guider = basic_guider(model, positive)
+    with ExitStack() as stack:
+        return Guided.start(guider, guider.open(stack), x, None, None)(x, SIGMA)
+
+
+@cache
+def vision() -> ClipVision:
+    config = VisionConfig(64, 2, 128, 4, "quick_gelu", 8, 32, 48)
+    tensors = filled(ClipImage(config).state_dict(), 6)
+    return ClipVision(Part("clip_vision", partial(ClipImage, config), straight(tensors), tensors), Residency("cpu"))
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> StyleModel:
+    from engine.diffusion.style_model import StyleAdapter
+
+    save_file(filled(StyleAdapter(64, 128, 3, 2).state_dict(), 2), tmp_path / "style.safetensors")
+    return load_style_model(tmp_path / "style.safetensors", Residency("cpu"))
+
+
+def test_a_style_adapter_is_clip_s_transformer_with_learnt_tokens(style: StyleModel) -> None:
+    """Against the same layers as diffusers has them (in its ControlNet Union)."""
+    networks.network_class("ControlNetUnionModel")
+    from diffusers.models.controlnets.controlnet_union import ResidualAttentionBlock
+
+    weights = style.part.weights()
+    seen = vision().encode(PICTURE)
+    x = torch.cat([seen.last_hidden_state, weights["style_embedding"]], dim=1)
+    x = F.layer_norm(x, (64,), weights["ln_pre.weight"], weights["ln_pre.bias"])
+    with torch.no_grad():
+        for i in range(2):
+            block = ResidualAttentionBlock(64, 8)
+            block.load_state_dict({n.split(".", 2)[2]: t for n, t in weights.items() if n.startswith(f"transformer_layes.{i}.")})
+            x = block(x.transpose(0, 1)).transpose(0, 1)
+    expected = F.layer_norm(x[:, -3:], (64,), weights["ln_post.weight"], weights["ln_post.bias"]) @ weights["proj"]
+    assert torch.allclose(style.tokens(seen), expected, atol=1e-5)
+
+
+def test_style_tokens_follow_the_prompt_s(style: StyleModel) -> None:
+    seen = vision().encode(PICTURE)
+    [[embedding, options]] = apply_style(A, style, seen, 0.5)
+    assert torch.equal(embedding[:, :77], A[0][0])
+    assert torch.allclose(embedding[:, 77:], style.tokens(seen) * 0.5)
+    assert "attention_mask" not in options
+    assert not torch.allclose(denoised(demo_model(), [[embedding, options]]), denoised(demo_model()), atol=1e-3)
+    [[whole, biased]] = apply_style(A, style, seen, 0.25, "attn_bias")
+    assert torch.allclose(whole[:, 77:], style.tokens(seen))
+    assert biased["attention_mask"][0, 77:].exp().tolist() == pytest.approx([0.25] * 3)
+    assert not biased["attention_mask"][77:].any()
+
+
+def test_redux_is_two_layers(tmp_path: Path) -> None:
+    from engine.diffusion.style_model import Redux
+
+    tensors = filled(Redux(64, 96, 128).state_dict(), 2)
+    save_file(tensors, tmp_path / "redux.safetensors")
+    seen = vision().encode(PICTURE)
+    up = F.silu(F.linear(seen.last_hidden_state, tensors["redux_up.weight"], tensors["redux_up.bias"]))
+    expected = F.linear(up, tensors["redux_down.weight"], tensors["redux_down.bias"])
+    assert torch.allclose(load_style_model(tmp_path / "redux.safetensors", Residency("cpu")).tokens(seen), expected, atol=1e-5)
+
+
+def test_style_models_that_do_not_fit_say_so(style: StyleModel, tmp_path: Path) -> None:
+    seen = vision().encode(PICTURE)
+    with pytest.raises(ValueError, match="tokens of width 128, but the prompt's are 64"):
+        apply_style([[torch.zeros(1, 77, 64), {}]], style, seen)
+    save_file({"a": torch.zeros(1)}, tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match="no style model"):
+        load_style_model(tmp_path / "none.safetensors")
+
+
+@cache
+def clip() -> Clip:
+    found = load_checkpoint(CHECKPOINT, Residency("cpu")).clip
+    assert found is not None
+    return found
+
+
+def maker(folder: Path) -> tuple[Any, dict[str, Tensor]]:
+    config = VisionConfig(64, 2, 128, 1, "quick_gelu", 8, 32, 48)
+    tensors = filled(IdEncoder(config, 80).state_dict(), 6)
+    save_file({f"id_encoder.{name}": t for name, t in tensors.items()}, folder / "photomaker.safetensors")
+    return load_photomaker(folder / "photomaker.safetensors", Residency("cpu")), tensors
+
+
+def test_photomaker_changes_the_word_before_it_and_no_other(tmp_path: Path) -> None:
+    made, tensors = maker(tmp_path)
+    [[embedding, _]] = made.encode(PICTURE, clip(), "portrait of a man photomaker with a hat")
+    [[plain, _]] = clip().encode("portrait of a man with a hat")
+    changed = (embedding != plain).any(-1)[0].nonzero().flatten().tolist()
+    [place] = changed
+    row = clip().tokenize("portrait of a man")["l"][0]
+    assert row[place].id == clip().tokenize("man")["l"][0][1].id
+    network = made.place(made.part)
+    with torch.no_grad():
+        pooled = network(prepared(PICTURE, 32)).pooled
+        cls = network.vision_model.post_layernorm(network(prepared(PICTURE, 32)).last[:, 0])
+        picture = torch.cat([pooled, F.linear(cls, tensors["visual_projection_2.weight"])], dim=-1)
+    word = plain[:, place]
+
+    def mlp(x: Tensor, name: str) -> Tensor:
+        norm = F.layer_norm(x, x.shape[-1:], tensors[f"{name}.layernorm.weight"], tensors[f"{name}.layernorm.bias"])
+        hidden = F.gelu(F.linear(norm, tensors[f"{name}.fc1.weight"], tensors[f"{name}.fc1.bias"]))
+        return F.linear(hidden, tensors[f"{name}.fc2.weight"], tensors[f"{name}.fc2.bias"])
+
+    fused = mlp(torch.cat([word, picture], dim=-1), "fuse_module.mlp1") + word
+    fused = fused + mlp(fused, "fuse_module.mlp2")
+    expected = F.layer_norm(fused, (128,), tensors["fuse_module.layer_norm.weight"], tensors["fuse_module.layer_norm.bias"])
+    assert torch.allclose(embedding[:, place], expected, atol=1e-5)
+
+
+def test_a_prompt_without_the_word_is_read_as_it_is(tmp_path: Path) -> None:
+    made, _ = maker(tmp_path)
+    assert torch.equal(made.encode(PICTURE, clip(), "a man")[0][0], clip().encode("a man")[0][0])
+    save_file({"a": torch.zeros(1)}, tmp_path / "none.safetensors")
+    with pytest.raises(CheckpointError, match="no PhotoMaker"):
+        load_photomaker(tmp_path / "none.safetensors")
+
+
+def lllite_tensors() -> dict[str, Tensor]:
+    """For the queries of two attention layers on the second level: a picture at a sixteenth, eight channels wide."""
+    generator = torch.Generator().manual_seed(2)
+    tensors = {}
+    for layer in ("attn1_to_q", "attn2_to_q"):
+        shapes = {
+            "conditioning1.0": (4, 3, 4, 4),
+            "conditioning1.2": (8, 4, 4, 4),
+            "down.0": (6, 128),
+            "mid.0": (6, 14),
+            "up.0": (128, 6),
+        }
+        for name, shape in shapes.items():
+            module = f"lllite_unet_input_blocks_3_1_transformer_blocks_0_{layer}"
+            fan = torch.Size(shape[1:]).numel()
+            tensors[f"{module}.{name}.weight"] = torch.randn(shape, generator=generator) / fan**0.5
+            tensors[f"{module}.{name}.bias"] = torch.randn(shape[0], generator=generator) * 0.1
+    return tensors
+
+
+def test_lllite_adds_its_networks_output_to_the_layer_s_input() -> None:
+    """Against the formula as hooks on the very layers."""
+    tensors = lllite_tensors()
+    model = demo_model()
+    found = modules_of(tensors, model)
+    assert sorted(found) == [f"down_blocks.1.attentions.0.transformer_blocks.0.attn{i}.to_q" for i in (1, 2)]
+    network = model.network()
+
+    def formula(pieces: dict[str, Tensor]) -> Any:
+        first = nn.Conv2d(3, 4, 4, 4)
+        second = nn.Conv2d(4, 8, 4, 4)
+        for conv, name in ((first, "conditioning1.0"), (second, "conditioning1.2")):
+            conv.load_state_dict({"weight": pieces[f"{name}.weight"], "bias": pieces[f"{name}.bias"]})
+        hint = second(F.relu(first(PICTURE.movedim(-1, 1) * 2 - 1))).flatten(2).transpose(1, 2)
+
+        def hook(module: Any, args: Any) -> Any:
+            x = args[0]
+            down = F.relu(x @ pieces["down.0.weight"].T + pieces["down.0.bias"])
+            mid = F.relu(torch.cat([hint, down], 2) @ pieces["mid.0.weight"].T + pieces["mid.0.bias"])
+            return (x + 0.8 * (mid @ pieces["up.0.weight"].T + pieces["up.0.bias"]),)
+
+        return hook
+
+    handles = [dict(network.named_modules())[name].register_forward_pre_hook(formula(pieces)) for name, pieces in found.items()]
+    expected = denoised(model)
+    for handle in handles:
+        handle.remove()
+    assert torch.allclose(denoised(model.with_edit(Lllite(found, PICTURE, 0.8))), expected, atol=1e-4)
+    assert not torch.allclose(denoised(model), expected, atol=1e-2)
+
+
+def test_lllite_at_strength_0_or_out_of_its_range_is_nothing() -> None:
+    found, model = modules_of(lllite_tensors(), demo_model()), demo_model()
+    t = float(model.sampling.timestep(SIGMA))
+    assert torch.equal(denoised(model.with_edit(Lllite(found, PICTURE, 0.0))), denoised(model))
+    assert torch.equal(denoised(model.with_edit(Lllite(found, PICTURE, 1.0, last_timestep=t + 1))), denoised(model))
+    two = denoised(model.with_edit(Lllite(found, PICTURE)), x=torch.cat([X, X]))
+    assert torch.allclose(two[1:], denoised(model.with_edit(Lllite(found, PICTURE))), atol=1e-4)
+
+
+def test_lllite_of_another_base_says_so() -> None:
+    wide = {name: torch.zeros(6, 320) if name.endswith("down.0.weight") else t for name, t in lllite_tensors().items()}
+    with pytest.raises(EditError, match="takes 128 channels, not 320"):
+        modules_of(wide, demo_model())
+    with pytest.raises(EditError, match="no ControlNet-LLLite for Stable Diffusion 1"):
+        modules_of({"lllite_unet_input_blocks_9_9.down.0.weight": torch.zeros(1)}, demo_model())
