@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from engine.folders import Folders
 from engine.node import Blocked, Choose, Folder, Run, node
-from engine.types import Clip, Model, Vae
+from engine.types import Clip, ClipVision, Model, Vae
 from nodes.embeddings import embedding_finder
 from nodes.reports import tiny_files
 from nodes.sizes import Strength100
@@ -38,6 +38,54 @@ def checkpoint_loader_simple(ckpt_name: CheckpointName, *, run: Run) -> LoadedCh
     from engine.diffusion.checkpoints import load_checkpoint
 
     return parts_of(load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run)), ckpt_name)
+
+
+class LoadedSeeing(NamedTuple):
+    model: Model
+    clip: Clip | Blocked
+    vae: Vae | Blocked
+    clip_vision: ClipVision | Blocked
+
+
+@node(
+    "unCLIPCheckpointLoader",
+    category="loaders",
+    outputs=("MODEL", "CLIP", "VAE", "CLIP_VISION"),
+    lane="io",
+)
+def unclip_checkpoint_loader(ckpt_name: CheckpointName, *, run: Run) -> LoadedSeeing:
+    """A model file with an image encoder in it, for prompts that are pictures."""
+    from engine.diffusion.checkpoints import load_checkpoint
+
+    loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run))
+    return LoadedSeeing(*parts_of(loaded, ckpt_name), eye_of(loaded, ckpt_name))
+
+
+class LoadedFilm(NamedTuple):
+    model: Model
+    clip_vision: ClipVision | Blocked
+    vae: Vae | Blocked
+
+
+@node(
+    "ImageOnlyCheckpointLoader",
+    category="loaders/video_models",
+    title="Image Only Checkpoint Loader (img2vid model)",
+    outputs=("MODEL", "CLIP_VISION", "VAE"),
+    lane="io",
+)
+def image_only_checkpoint_loader(ckpt_name: CheckpointName, *, run: Run) -> LoadedFilm:
+    """A model file whose prompts are pictures only: Stable Video Diffusion, Stable Zero123."""
+    from engine.diffusion.checkpoints import load_checkpoint
+
+    loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place)
+    return LoadedFilm(loaded.model, eye_of(loaded, ckpt_name), parts_of(loaded, ckpt_name).vae)
+
+
+def eye_of(loaded: Checkpoint, name: str) -> ClipVision | Blocked:
+    """The image encoder of a file; if it has none that stops what needs it, with the cure."""
+    cure = "Load one with Load CLIP Vision and connect that instead."
+    return loaded.clip_vision or Blocked(f"{name} holds no image encoder. {cure}")
 
 
 @node(

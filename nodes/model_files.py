@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.node import Run, node
-from engine.types import Clip, Model, Vae
+from engine.types import Clip, ClipVision, Model, Vae
 from nodes.image_files import metadata
 
 
@@ -27,6 +27,18 @@ def model_save(model: Model, filename_prefix: str = "diffusion_models/ComfyUI", 
     from engine.diffusion.saving import stream_checkpoint
 
     run.save(stream_checkpoint(model, metadata=about(run, model.family.name)), ".safetensors", prefix=filename_prefix)
+
+
+@node("ImageOnlyCheckpointSave", category="advanced/model_merging", output=True, lane="io")
+def image_only_checkpoint_save(
+    model: Model, clip_vision: ClipVision, vae: Vae, filename_prefix: str = "checkpoints/ComfyUI", *, run: Run
+) -> None:
+    """A whole checkpoint whose prompts are pictures: denoiser, image encoder and VAE."""
+    from engine.diffusion.saving import Piece, pieces, stream
+
+    eye = Piece("conditioner.embedders.0.open_clip.model.visual.", clip_vision.part)
+    data = stream([*pieces(model, None, vae), eye], model.family.flags(), about(run, model.family.name))
+    run.save(data, ".safetensors", prefix=filename_prefix)
 
 
 @node("CLIPSave", category="advanced/model_merging", output=True, lane="io")

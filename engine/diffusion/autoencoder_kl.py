@@ -5,7 +5,7 @@ Original layout: CompVis/latent-diffusion ``ldm/modules/diffusionmodules/model.p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -111,14 +111,18 @@ def _inside(source: str, target: str, names: dict[str, str]) -> dict[str, str]:
 def keymap(config: KLConfig, tensors: Tensors) -> KeyMap:
     """Rows for original names, and for diffusers' own; attention weights may be 1x1 convolutions or matrices."""
     own = any(".down_blocks." in name for name in tensors)
-    table = _own_modules(tensors) if own else modules(config)
-    rows = []
+    return rows(_own_modules(tensors) if own else modules(config), tensors)
+
+
+def rows(table: Mapping[str, str], tensors: Tensors) -> KeyMap:
+    """Rows for the tensors of the modules of ``table``."""
+    found = []
     for name, tensor in tensors.items():
         module, _, leaf = name.rpartition(".")
         if module in table:
             squeeze = ".attentions." in table[module] and tensor.ndim == 4
-            rows.append(Row(f"{table[module]}.{leaf}", name, transform="matrix" if squeeze else "same"))
-    return tuple(rows)
+            found.append(Row(f"{table[module]}.{leaf}", name, transform="matrix" if squeeze else "same"))
+    return tuple(found)
 
 
 def _own_modules(names: Iterable[str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ LAYER = re.compile(r"^(\d+)\.(.+)$")
 
 
 def part(tensors: Tensors) -> tuple[int, Part] | None:
-    """The channels of the latent, and the autoencoder of tensors called ``encoder.N`` and ``decoder.N``; None if there is none."""
+    """The channels of the latent, and the network of tensors called ``encoder.N`` and ``decoder.N``; None if there is none."""
     keymap = _keymap(tensors)
     by_target = {row.target: row.source for row in keymap}
     first = by_target.get("decoder.layers.0.weight")
@@ -72,7 +72,7 @@ def _build_decoder(channels: int) -> nn.Module:
 
 
 def latent_of(name: str, channels: int) -> LatentFormat | None:
-    """The latents a file of that name works on: the longest name of a TAESD it begins with, else the first with those channels."""
+    """The latents a file of that name works on: the longest name of a TAESD it begins with, else the first of those channels."""
     fitting = [latent for latent in LATENTS if latent.channels == channels]
     named = [latent for latent in fitting if latent.tiny and name.startswith(latent.tiny)]
     return max(named, key=lambda latent: len(latent.tiny), default=fitting[0] if fitting else None)

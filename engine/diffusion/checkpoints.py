@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.diffusion import autoencoder_kl, autoencoder_tiny, prefixes
+from engine.diffusion import autoencoder_film, autoencoder_kl, autoencoder_tiny, prefixes
 from engine.diffusion.clip import Clip
 from engine.diffusion.clip_vision import ClipVision
 from engine.diffusion.containers import CheckpointError, TensorFile, read_tensors
@@ -49,6 +49,7 @@ class Checkpoint:
     place: Place
     clip: Clip | None = None
     vae: Vae | None = None
+    clip_vision: ClipVision | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -77,11 +78,14 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
     vae_prefix, vae = _vae(file, place) if found.prefix else ("", None)
     used = {prefix + row.source for prefix, part in text.items() for row in part.keymap}
     used |= {vae_prefix + row.source for row in vae.part.keymap} if vae is not None else set()
+    seen_prefix, seen = _vision(file, [prefix for prefix in vision.PREFIXES if prefix]) if found.prefix else ("", None)
+    used |= {seen_prefix + row.source for row in seen.keymap} if seen is not None else set()
     _check_names(found, used, file)
-    for part in (found.part, *text.values(), *([vae.part] if vae is not None else [])):
+    for part in (found.part, *text.values(), *([vae.part] if vae is not None else []), *([seen] if seen is not None else [])):
         check_complete(path, part)
     clip = Clip(stacks.assemble(found.family.text, list(text.values())), place, embeddings) if text else None
-    return Checkpoint(path, found.family, found.part, place, clip, vae, file.metadata)
+    eye = None if seen is None else ClipVision(seen, place)
+    return Checkpoint(path, found.family, found.part, place, clip, vae, eye, file.metadata)
 
 
 def load_denoiser(path: Path, place: Place | None = None) -> Checkpoint:
@@ -123,13 +127,21 @@ def load_clip(paths: Sequence[Path], kind: str, place: Place | None = None, embe
 
 def load_clip_vision(path: Path, place: Place | None = None) -> ClipVision:
     """The image encoder of a file of its own or of a checkpoint that has one."""
-    tensors = read(path).tensors
-    for _, inner in prefixes.candidates(tensors, vision.PREFIXES):
+    file = read(path)
+    _, part = _vision(file, vision.PREFIXES)
+    if part is None:
+        raise CheckpointError(path, f"there is no CLIP image encoder in it; this looks like {_guess(file.tensors)}")
+    check_complete(path, part)
+    return ClipVision(part, place or PlaceOnCpu())
+
+
+def _vision(file: TensorFile, where: Iterable[str]) -> tuple[str, Part | None]:
+    """The image encoder and the prefix it lies under."""
+    for prefix, inner in prefixes.candidates(file.tensors, where):
         part = vision.part(inner)
         if part is not None:
-            check_complete(path, part)
-            return ClipVision(part, place or PlaceOnCpu())
-    raise CheckpointError(path, f"there is no CLIP image encoder in it; this looks like {_guess(tensors)}")
+            return prefix, part
+    return "", None
 
 
 def _guess(names: Iterable[str]) -> str:
@@ -169,6 +181,10 @@ def bind(file: TensorFile, where: Iterable[str] = prefixes.DENOISER) -> Found:
 def _vae(file: TensorFile, place: Place) -> tuple[str, Vae | None]:
     """The VAE and the prefix it lies under."""
     for prefix, inner in prefixes.candidates(file.tensors, prefixes.VAE):
+        film = autoencoder_film.part(inner)
+        if film is not None:
+            still, together = film[0].still, autoencoder_film.TOGETHER
+            return prefix, Vae(film[1], still.latent_channels, still.spatial, place, together=together)
         found = autoencoder_kl.part(inner)
         if found is not None:
             config, part = found
@@ -178,9 +194,12 @@ def _vae(file: TensorFile, place: Place) -> tuple[str, Vae | None]:
 
 def _check_names(found: Found, used: set[str], file: TensorFile) -> None:
     """Every tensor of the file must be used or a known stray."""
+    used = used | found.family.flags().keys()
     denoiser = {row.source for row in found.part.keymap}
     left = [found.prefix + name for name in found.part.stored if name not in denoiser]
     left += [name for name in file.tensors if not name.startswith(found.prefix)]
+    if found.family.text == "none":
+        left = [name for name in left if not prefixes.WORDS_HALF.match(name)]
     unknown = prefixes.strangers(name for name in left if name not in used)
     if unknown:
         problem = f"taken for {found.family.title}, but {_some(unknown)} belong to nothing known: another kind of model?"

@@ -16,7 +16,7 @@ from engine.diffusion.saving import Entry, stream_tensors
 
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 
-FLAGS = re.compile(r"^(v_pred|ztsnr|edm_mean|edm_std|edm_vpred\..*)$")
+FLAGS = re.compile(r"^(v_pred|ztsnr|edm_mean|edm_std|edm_vpred\..*|noise_augmentor\.data_(mean|std))$")
 """Names that are no weights but say what the weights are: pruning keeps them."""
 
 DENOISER = re.compile(

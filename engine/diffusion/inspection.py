@@ -10,13 +10,14 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.diffusion import autoencoder_kl, prefixes
+from engine.diffusion import autoencoder_film, autoencoder_kl, prefixes
 from engine.diffusion.checkpoints import bind, read
 from engine.diffusion.containers import CheckpointError, TensorFile
 from engine.diffusion.containers.packed import Packed
 from engine.diffusion.containers.safetensors import DTYPES
 from engine.diffusion.parts import Part, Tensors
 from engine.diffusion.text import stacks, towers
+from engine.diffusion.vision import towers as vision
 
 SHORT = {dtype: name.lower() for name, dtype in DTYPES.items()}
 
@@ -82,8 +83,8 @@ def inspect(path: Path) -> Report:
     parts = {found.prefix: found.part}
     if found.prefix:
         parts |= stacks.find(family.text, file.tensors)
-        parts |= _vae(file.tensors)
-    used = {prefix + row.source for prefix, part in parts.items() for row in part.keymap}
+        parts |= _vae(file.tensors) | _vision(file.tensors)
+    used = {prefix + row.source for prefix, part in parts.items() for row in part.keymap} | family.flags().keys()
     renamed = found.part.stored.keys() - file.tensors.keys() if not found.prefix else set()
     left = [] if renamed else [name for name in file.tensors if name not in used]
     whole = f"{family.title} {'checkpoint' if len(parts) > 1 else 'denoiser'}"
@@ -106,9 +107,17 @@ def _other(file: TensorFile) -> Report:
 
 def _vae(tensors: Tensors) -> dict[str, Part]:
     for prefix, inner in prefixes.candidates(tensors, prefixes.VAE):
-        found = autoencoder_kl.part(inner)
+        found = autoencoder_film.part(inner) or autoencoder_kl.part(inner)
         if found is not None:
             return {prefix: found[1]}
+    return {}
+
+
+def _vision(tensors: Tensors) -> dict[str, Part]:
+    for prefix, inner in prefixes.candidates(tensors, [prefix for prefix in vision.PREFIXES if prefix]):
+        part = vision.part(inner)
+        if part is not None:
+            return {prefix: part}
     return {}
 
 

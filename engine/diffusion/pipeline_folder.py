@@ -32,7 +32,7 @@ def load_folder(path: Path, place: Place | None = None, embeddings: FindEmbeddin
     wanted = {f"clip_{slot.name}" for slot in stacks.STACKS.get(found.family.text, ())}
     whole = bool(wanted) and wanted == {part.role for part in parts}
     clip = Clip(stacks.assemble(found.family.text, parts), place, embeddings) if whole else None
-    return Checkpoint(path, found.family, found.part, place, clip, _vae(path, place), denoiser.metadata)
+    return Checkpoint(path, found.family, found.part, place, clip, _vae(path, place), metadata=denoiser.metadata)
 
 
 def _read(folder: Path) -> TensorFile | None:

@@ -23,10 +23,16 @@ STRAY = re.compile(
       | embedding_manager\..*
       | .*\.(position_ids|logit_scale|num_batches_tracked)
       | conditioner\.embedders\.\d+\.(vocab_size|model\.attn_mask)
+      | embedder\.(?!model\.visual\.).* | noise_augmentor\..*          # unCLIP, beside its image tower
+      | conditioner\.embedders\.0\.open_clip\.model\.(?!visual\.).*   # Stable Video Diffusion, the same
+      | conditioner\.embedders\.[1-9]\.encoder\..*                    # and its second copy of the VAE
     )$""",
     re.VERBOSE,
 )
 """Names that carry nothing a picture is made from. Any other name nobody claims is an error."""
+
+WORDS_HALF = re.compile(r"^cond_stage_model\.(?!model\.visual\.)")
+"""The half of its CLIP that reads words, in files of models that only look at pictures (Zero123)."""
 
 KINDS: tuple[tuple[str, str], ...] = (
     (r"(^|\.)lora_|\.lora[_.]|\.(hada|lokr|oft)_|\.alpha$|\.diff$", "a LoRA: put it into models/loras and use Load LoRA"),

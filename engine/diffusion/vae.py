@@ -25,6 +25,7 @@ class Vae:
     spatial: int = 8  # pixels to a latent cell
     place: Place = field(default_factory=PlaceOnCpu)
     dtype: torch.dtype | None = None  # None: ``place`` decides
+    together: int = 0  # of a film: so many frames (of the batch) are decoded at once, and see each other
     latent: LatentFormat | None = None  # set: it was made for latents as a denoiser of that format sees them
 
     def with_dtype(self, dtype: torch.dtype | None) -> Vae:
@@ -44,6 +45,8 @@ class Vae:
     def decode(self, latent: Tensor) -> Tensor:
         """Pictures (B, H, W, 3) float32 in 0..1 of a latent (B, C, h, w)."""
         self._check(latent)
+        if self.together:
+            return _images(self._each(self._decode, latent, self.together))
         return _images(self._batched(self._decode, latent, latent.shape[-2] * latent.shape[-1]))
 
     def encode_tiled(self, images: Tensor, tile: int = 512, overlap: int = 64) -> Tensor:
@@ -57,7 +60,8 @@ class Vae:
         """``decode`` with at most ``tile`` x ``tile`` pixels of the picture at once."""
         self._check(latent)
         size, shared = self._cells(tile, overlap)
-        return _images(self._each(lambda one: tiled(self._decode, one, size, shared, up=self.spatial), latent))
+        one = max(1, self.together)
+        return _images(self._each(lambda some: tiled(self._decode, some, size, shared, up=self.spatial), latent, one))
 
     def _cells(self, tile: int, overlap: int) -> tuple[int, int]:
         size = max(1, tile // self.spatial)
@@ -98,7 +102,8 @@ class Vae:
         z = _enter(z if self.latent is None else self.latent.inside(z), network)
         if getattr(network, "post_quant_conv", None) is not None:
             z = network.post_quant_conv(z)
-        pixels: Tensor = network.decoder(z)
+        film = {"num_frames": len(z), "image_only_indicator": z.new_zeros(1, len(z))} if self.together else {}
+        pixels: Tensor = network.decoder(z, **film)
         return pixels.float()
 
     def _batched(self, function: Callable[[Tensor], Tensor], x: Tensor, cells: int) -> Tensor:
@@ -106,9 +111,9 @@ class Vae:
         with torch.no_grad():
             return torch.cat([function(some).cpu() for some in _split(x, max(1, CELLS // max(1, cells)))])
 
-    def _each(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def _each(self, function: Callable[[Tensor], Tensor], x: Tensor, size: int = 1) -> Tensor:
         with torch.no_grad():
-            return torch.cat([function(one).cpu() for one in _split(x, 1)])
+            return torch.cat([function(some).cpu() for some in _split(x, size)])
 
 
 def _enter(x: Tensor, network: nn.Module) -> Tensor:

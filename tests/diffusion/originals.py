@@ -13,8 +13,11 @@ from engine.diffusion.families import unet
 from engine.diffusion.families.family import Family
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sdxl import MODULES, SDXL, SDXLRefiner
+from engine.diffusion.families.unclip import MODULES as LABELS
+from engine.diffusion.families.unclip import UnCLIP
 from engine.diffusion.families.unet import UNetConfig
 from engine.diffusion.text.network import ClipText, TextConfig
+from engine.diffusion.vision.network import ClipImage, VisionConfig
 
 SD1_FULL = UNetConfig(
     4, 4, (320, 640, 1280, 1280), ((1, 1), (1, 1), (1, 1), (0, 0)), 1, ((0, 0, 0), *((1, 1, 1),) * 3), 768, False, None
@@ -41,6 +44,11 @@ SD1_TINY = UNetConfig(4, 4, (32, 64), ((1,), (0,)), 1, ((0, 0), (1, 1)), 64, Fal
 SDXL_TINY = UNetConfig(4, 4, (32, 64, 128), ((0,), (1,), (2,)), 2, ((2, 2), (1, 1), (0, 0)), 192, True, 128 + 6 * 256)
 REFINER_TINY = UNetConfig(4, 4, (32, 64, 64), ((0,), (1,), (0,)), 1, ((0, 0), (1, 1), (0, 0)), 128, True, 128 + 5 * 256)
 
+SVD_FULL = replace(SD2_FULL, in_channels=8, vector=768)
+SVD_TINY = replace(SD1_TINY, in_channels=8, channels=(64, 128), context=64, linear=True, vector=768)
+UNCLIP_FULL = replace(SD2_FULL, vector=2048)
+UNCLIP_TINY = replace(SD1_TINY, channels=(64, 128), context=64, linear=True, vector=64)
+
 VAE_FULL = autoencoder_kl.KLConfig(3, 3, 4, (128, 256, 512, 512), 2, True)
 VAE_TINY = autoencoder_kl.KLConfig(3, 3, 4, (16, 16, 32, 32), 1, True)
 
@@ -48,7 +56,8 @@ VAE_TINY = autoencoder_kl.KLConfig(3, 3, 4, (16, 16, 32, 32), 1, True)
 def denoiser(family: Family) -> dict[str, Tensor]:
     """The UNet's tensors on the meta device by their original names."""
     assert isinstance(family, SD1 | SDXL | SDXLRefiner) or hasattr(family, "config")
-    table = unet.modules(family.config) | (MODULES if family.config.vector else {})
+    more = LABELS if isinstance(family, UnCLIP) else MODULES
+    table = unet.modules(family.config) | (more if family.config.vector else {})
     return renamed(family.build(), table)
 
 
@@ -74,6 +83,12 @@ def tower(config: TextConfig) -> dict[str, Tensor]:
     """A text tower's tensors on the meta device in transformers' layout."""
     with torch.device("meta"):
         return dict(ClipText(config).state_dict())
+
+
+def image_tower(config: VisionConfig) -> dict[str, Tensor]:
+    """An image tower's tensors on the meta device in transformers' layout."""
+    with torch.device("meta"):
+        return dict(ClipImage(config).state_dict())
 
 
 def open_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

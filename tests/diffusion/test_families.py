@@ -15,6 +15,7 @@ from engine.diffusion.families.family import Family, Residuals
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
+from engine.diffusion.families.unclip import UnCLIP
 from engine.diffusion.parts import Part
 from tests.diffusion import originals
 
@@ -22,6 +23,7 @@ FULL: dict[str, Family] = {
     "sd1": SD1(originals.SD1_FULL),
     "sd1 inpaint": SD1(originals.SD1_INPAINT),
     "sd2": SD2(originals.SD2_FULL),
+    "unclip": UnCLIP(originals.UNCLIP_FULL),
     "sdxl": SDXL(originals.SDXL_FULL),
     "ssd-1b": SDXL(originals.SSD_1B),
     "vega": SDXL(originals.VEGA),

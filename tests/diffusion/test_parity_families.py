@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from engine.diffusion.families.family import Family
+from engine.diffusion.families.family import Family, Prediction
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
+from engine.diffusion.families.unclip import UnCLIP
+from engine.diffusion.families.zero123 import Zero123
 from engine.diffusion.model import Model
 from engine.diffusion.parts import Part
 from engine.diffusion.residency import Residency
@@ -34,6 +37,11 @@ FAMILIES: dict[str, Family] = {
     "sdxl velocity": SDXL(originals.SDXL_TINY, prediction=replace(SDXL(originals.SDXL_TINY).prediction, kind="v")),
     "sdxl inpaint": SDXL(replace(originals.SDXL_TINY, in_channels=9)),
     "refiner": SDXLRefiner(originals.REFINER_TINY),
+    "playground": SDXL(originals.SDXL_TINY, prediction=Prediction("edm", sigma_data=0.5, sigma_min=0.002, sigma_max=80.0)),
+    "cosxl": SDXL(originals.SDXL_TINY, prediction=Prediction("edm_v", sigma_data=1.0, sigma_min=0.002, sigma_max=120.0)),
+    "lcm": SD1(replace(originals.SD1_TINY, time_cond=256)),
+    "unclip": UnCLIP(originals.UNCLIP_TINY, v=True, mean=torch.linspace(-1, 1, 32), spread=torch.linspace(0.5, 1, 32)),
+    "zero123": Zero123(replace(originals.SD1_TINY, in_channels=8), weight=torch.eye(64, 68), bias=torch.linspace(-1, 1, 64)),
 }
 
 
@@ -45,43 +53,84 @@ def prompts(family: Family, width: int) -> tuple[list[Any], list[Any]]:
         "concat_mask": (torch.rand(1, 1, 8, 12, generator=generator) > 0.5).float(),
         **SIZES,
     }
+    if family.name == "unclip":
+        pictures = [SimpleNamespace(image_embeds=torch.randn(1, 32, generator=generator)) for _ in range(2)]
+        options["unclip_conditioning"] = [
+            {"clip_vision_output": seen, "strength": strength, "noise_augmentation": 0.3}
+            for seen, strength in zip(pictures, (1.0, 0.5), strict=True)
+        ]
     entries = []
     for _ in range(2):
-        tensor, pooled = torch.randn(1, 77, width, generator=generator), torch.randn(1, 128, generator=generator)
+        tokens, wide = (1, width + 4) if family.name == "zero123" else (77, width)
+        tensor, pooled = torch.randn(1, tokens, wide, generator=generator), torch.randn(1, 128, generator=generator)
         entries.append([[tensor, {"pooled_output": pooled, **options}]])
     return entries[0], entries[1]
 
 
 def theirs(family: Family, tensors: dict[str, Tensor], positive: list[Any], negative: list[Any]) -> Tensor:
     """The run in diffusers' terms."""
-    from diffusers import EulerDiscreteScheduler
+    from diffusers import EDMEulerScheduler, EulerDiscreteScheduler, LatentConsistencyModelPipeline
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
     config: Any = family.config  # type: ignore[attr-defined]
     unet: Any = family.build().to_empty(device="cpu").eval()
     named = {f"model.diffusion_model.{name}": tensor for name, tensor in tensors.items()}
-    unet.load_state_dict(convert_ldm_unet_checkpoint(named, {**unet.config, "layers_per_block": 1}))
-    kind = {"eps": "epsilon", "v": "v_prediction"}[family.prediction.kind]
-    scheduler = EulerDiscreteScheduler(
+    converted = convert_ldm_unet_checkpoint(named, {**unet.config, "layers_per_block": 1})
+    if "time_embed.cond_proj.weight" in tensors:  # which the converter leaves out
+        converted["time_embedding.cond_proj.weight"] = tensors["time_embed.cond_proj.weight"]
+    unet.load_state_dict(converted)
+    kind = {"eps": "epsilon", "v": "v_prediction", "edm": "epsilon", "edm_v": "v_prediction"}[family.prediction.kind]
+    scheduler: Any = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="linspace", prediction_type=kind
     )
+    if family.prediction.kind in ("edm", "edm_v"):
+        data, top = {"edm": (0.5, 80.0), "edm_v": (1.0, 120.0)}[family.prediction.kind]
+        scheduler = EDMEulerScheduler(sigma_min=0.002, sigma_max=top, sigma_data=data, prediction_type=kind)
     scheduler.set_timesteps(STEPS)
-    scale = {"sd1": 0.18215, "sd2": 0.18215}.get(family.name, 0.13025)
+    scale = 0.13025 if family.name.startswith("sdxl") else 0.18215
     options = positive[0][1]
     picture, mask = options["concat_latent_image"], options["concat_mask"]
     beside = {4: [], 8: [picture], 9: [mask, picture * scale]}[config.in_channels]
     ids = [64.0, 96.0, 16.0, 8.0]
-    x = torch.randn(1, 4, 8, 12, generator=torch.manual_seed(SEED)) * (1 + scheduler.sigmas.max() ** 2) ** 0.5
+    top = scheduler.sigmas.max()
+    eps = torch.randn(1, 4, 8, 12, generator=torch.manual_seed(SEED))
+    x = eps * (1 + top**2) ** 0.5
     for t in scheduler.timesteps:
         outputs = []
         for (context, entry), aesthetic in ((positive[0], 6.0), (negative[0], 2.5)):
             tail = [aesthetic] if family.name == "sdxl_refiner" else [80.0, 128.0]
             added = {"text_embeds": entry["pooled_output"], "time_ids": torch.tensor([ids + tail])}
             seen = torch.cat([scheduler.scale_model_input(x, t), *beside], dim=1)
-            more = {"added_cond_kwargs": added} if config.vector else {}
+            more: dict[str, Any] = {"added_cond_kwargs": added} if config.vector else {}
+            if config.time_cond:
+                more["timestep_cond"] = LatentConsistencyModelPipeline.get_guidance_scale_embedding(
+                    None, torch.tensor([7.5]), embedding_dim=256  # type: ignore[arg-type]
+                )
+            if isinstance(family, UnCLIP):
+                more = {"class_labels": pictures(family, entry)}
+            if isinstance(family, Zero123):
+                context = torch.nn.functional.linear(context, family.weight, family.bias)
             outputs.append(unet(seen, t, encoder_hidden_states=context, **more).sample)
         x = scheduler.step(outputs[1] + CFG * (outputs[0] - outputs[1]), t, x).prev_sample
     return x / scale
+
+
+def pictures(family: UnCLIP, options: dict[str, Any]) -> Tensor:
+    """The two pictures' class labels by diffusers' parts: normalised, made noisy, added up, made noisy a little."""
+    from diffusers import DDPMScheduler
+    from diffusers.models.embeddings import get_timestep_embedding
+
+    scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2")
+
+    def noisy(embedding: Tensor, level: int) -> Tensor:
+        noise = torch.randn(embedding.shape, generator=torch.Generator().manual_seed((0 - 10) % (1 << 63)))
+        mixed = scheduler.add_noise((embedding - family.mean) / family.spread, noise, torch.tensor([level]))
+        level_embedding = get_timestep_embedding(torch.tensor([level]), 32, flip_sin_to_cos=True, downscale_freq_shift=0)
+        return torch.cat([mixed * family.spread + family.mean, level_embedding], dim=1)
+
+    entries = options["unclip_conditioning"]
+    total = sum(one["strength"] * noisy(one["clip_vision_output"].image_embeds, round(999 * 0.3)) for one in entries)
+    return noisy(total[:, :32], round(999 * 0.05))
 
 
 @pytest.mark.parametrize("name", [*FAMILIES])
@@ -100,7 +149,7 @@ def test_a_run_is_that_of_diffusers(name: str) -> None:
     positive, negative = prompts(family, family.config.context)  # type: ignore[attr-defined]
     ours = ksampler(
         model, positive, negative, {"samples": torch.zeros(1, 4, 8, 12)}, seed=SEED, steps=STEPS, cfg=CFG,
-        sampler_name="euler", scheduler="normal",
+        sampler_name="euler", scheduler="karras" if family.prediction.kind.startswith("edm") else "normal",
     )["samples"]  # fmt: skip
     expected = theirs(family, tensors, positive, negative)
     assert torch.allclose(ours, expected, atol=1e-4, rtol=1e-4), (ours - expected).abs().max()

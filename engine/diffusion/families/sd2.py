@@ -14,6 +14,7 @@ from torch import nn
 from engine.diffusion.families import unet
 from engine.diffusion.families.family import Defaults
 from engine.diffusion.families.sd1 import SD1
+from engine.diffusion.families.unet import UNetConfig
 from engine.diffusion.parts import Tensors
 
 TELLTALE = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
@@ -33,11 +34,16 @@ class SD2(SD1):
         config = unet.read_config(tensors)
         if config is None or not config.linear or config.vector is not None:
             return None
+        v = cls._velocity(tensors, loose, metadata, config)
+        return cls(config, v=v, zero_terminal_snr="ztsnr" in loose)
+
+    @staticmethod
+    def _velocity(tensors: Tensors, loose: Tensors, metadata: Mapping[str, str], config: UNetConfig) -> bool:
         said = metadata.get("modelspec.prediction_type")
         inpaint = config.in_channels > config.out_channels  # only ever trained to predict noise
         bias = tensors.get(TELLTALE)
         wide = bias is not None and not bias.is_meta and not inpaint and float(bias.float().std()) > SPREAD
-        return cls(config, v=said == "v" or "v_pred" in loose or (said is None and wide), zero_terminal_snr="ztsnr" in loose)
+        return said == "v" or "v_pred" in loose or (said is None and wide)
 
     def build(self) -> nn.Module:
         return unet.build(self.config, upcast_attention=True)

@@ -59,7 +59,7 @@ def is_unet(tensors: Tensors) -> bool:
 
 def read_config(tensors: Tensors, *, film: bool = False) -> UNetConfig | None:
     """The configuration these names and shapes imply; None for anything that is not an image UNet, or with ``film`` no UNet."""
-    if not is_unet(tensors) or not film and any(".time_stack." in name or ".temporal" in name for name in tensors):
+    if not is_unet(tensors) or (not film and any(".time_stack." in name or ".temporal" in name for name in tensors)):
         return None
     channels, down = _levels(tensors)
     label, cond = tensors.get("label_emb.0.0.weight"), tensors.get("time_embed.cond_proj.weight")
@@ -89,7 +89,8 @@ def in_original_names(tensors: Tensors) -> Tensors | None:
     if "down_blocks.0.resnets.0.norm1.weight" not in tensors or "conv_in.weight" not in tensors:
         return None
     table = {target: source for source, target in modules(_own_config(tensors)).items()}
-    table |= {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2"}
+    for added in ("add_embedding", "class_embedding"):
+        table |= {f"{added}.linear_1": "label_emb.0.0", f"{added}.linear_2": "label_emb.0.2"}
     rows = rename(tensors, table)
     found = {row.target: tensors[row.source] for row in rows}
     known = {row.source for row in rows}

@@ -35,6 +35,7 @@ G1 = ("conditioner.embedders.0.model.", "text_encoders.clip_g.transformer.")
 H = ("cond_stage_model.model.", "conditioner.embedders.0.model.", "text_encoders.clip_h.transformer.")
 
 STACKS: Mapping[str, tuple[Slot, ...]] = {
+    "none": (),  # it listens to pictures
     "sd1": (Slot("l", L1),),
     "sd2": (Slot("h", H, pad=0, layer=-2, layers=24),),
     "sdxl": (Slot("l", L2, layer=-2, normalise=False), Slot("g", G, pad=0, layer=-2, normalise=False)),
