@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.diffusion.precision import cpu_has_bfloat16
+
 from .architecture import SCALE, load_vae
 from .paths import Paths, add_paths
 
@@ -29,7 +31,8 @@ def encode_part(part: range, paths: Paths) -> tuple[Half, Half]:
     means, stds = [], []
     for i in range(part.start, part.stop, BATCH):
         x = torch.from_numpy(np.array(images[i : min(i + BATCH, part.stop)])).permute(0, 3, 1, 2).float() / 127.5 - 1
-        mean, log_variance = vae.quant_conv(vae.encoder(x)).chunk(2, 1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
+            mean, log_variance = vae.quant_conv(vae.encoder(x)).float().chunk(2, 1)
         means.append((mean * SCALE).half())
         stds.append(((log_variance * 0.5).exp() * SCALE).half())
     return torch.cat(means).numpy(), torch.cat(stds).numpy()

@@ -114,3 +114,8 @@ class Compact:
         whole = table[0:1].repeat(VOCABULARY, 1).clone()
         whole[torch.tensor(self.rows[1:])] = table[1:]
         return whole
+
+    def reduce(self, table: Tensor) -> Tensor:
+        """The trained rows of a whole table; the inverse of :meth:`expand`."""
+        spare = next(i for i in range(VOCABULARY) if i not in self.row_of)
+        return table[torch.tensor([spare, *self.rows[1:]])].clone()
