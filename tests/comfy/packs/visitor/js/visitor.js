@@ -1,0 +1,1 @@
+export const visitor = 1
