@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from engine.folders import MissingFileError, PathError
 from engine.server.bodies import Answer, json_answer, read_query
-from engine.server.models import known_kind
+from engine.server.models import has_preview, known_kind
 from engine.server.refusal import Refusal, refuse
 from engine.server.site import site_of
 
@@ -34,6 +34,17 @@ class Facts(Answer):
     prediction: str | None
     parts: list[Network]
     hashes: dict[str, str]
+
+
+async def model_pictures(request: web.Request) -> web.Response:
+    """The files of a folder that have a picture, beside them or inside."""
+    site = site_of(request)
+    kind = known_kind(site, request)
+
+    def pictured() -> list[str]:
+        return [name for name in site.folders.names(kind) if has_preview(site.folders.find(kind, name))]
+
+    return json_answer(await asyncio.to_thread(pictured))
 
 
 async def model_facts(request: web.Request) -> web.Response:

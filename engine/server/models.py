@@ -143,6 +143,12 @@ def preview_of(path: Path) -> bytes | None:
         return None
 
 
+def has_preview(path: Path) -> bool:
+    if any(path.with_name(path.stem + ending).is_file() for ending in SIDECARS):
+        return True
+    return path.suffix == ".safetensors" and "ssmd_cover_images" in metadata_of(path)
+
+
 async def view_metadata(request: web.Request) -> web.Response:
     """What a safetensors file says of itself."""
     site = site_of(request)

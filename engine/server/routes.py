@@ -55,6 +55,7 @@ ROUTES: list[Route] = [
     Route("GET", "/view", files.view, query=files.ViewQuery, answer=ANY_FILE, refusals=BAD | GONE),
     Route("POST", "/upload/image", uploads.upload_image, Role.USER, body=FORM, answer=uploads.Uploaded, refusals=BAD),
     Route("POST", "/upload/mask", uploads.upload_mask, Role.USER, body=FORM, answer=uploads.Uploaded, refusals=BAD),
+    Route("GET", "/api/model_pictures/{folder}", model_facts.model_pictures, answer=models.Names, refusals=GONE),
     Route("GET", "/api/model_facts/{folder}", model_facts.model_facts, query=model_facts.FactsQuery, answer=model_facts.Facts,
           refusals=GONE),
     Route("GET", "/embeddings", models.embeddings, answer=models.Names),

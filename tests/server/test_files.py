@@ -291,6 +291,7 @@ def test_models(server: Server, tmp_path: Path) -> None:
     assert {"name": "checkpoints", "folders": [str(folder)]} in server.get("/experiment/models").json
     assert server.get("/experiment/models/preview/checkpoints/0/sub%2Fb.safetensors").body[8:12] == b"WEBP"
     assert server.get("/experiment/models/preview/checkpoints/0/a.ckpt").status == 404
+    assert server.get("/model_pictures/checkpoints").json == ["sub/b.safetensors"]
     assert server.get("/experiment/models/preview/checkpoints/9/a.ckpt").status == 404
     choices = server.get("/object_info/Choice").json["Choice"]["input"]["required"]["name"][0]
     assert choices == ["a.ckpt", "sub/b.safetensors"]

@@ -4,6 +4,7 @@ import { computed, signal } from '../vendor/preact.js';
 import { Edit } from '../graph/record.js';
 import { advance, graphToPrompt } from '../graph/prompt.js';
 import { setValue } from '../graph/edit.js';
+import { valueOf } from '../graph/model.js';
 import { ApiError } from '../net/api.js';
 
 /** @typedef {import('./doc.js').Doc} Doc */
@@ -28,6 +29,7 @@ export class Jobs {
     /** @type {import('../vendor/preact.js').Signal<Job[]>} newest first */ this.past = signal([]);
     this.remaining = signal(0);
     this.paused = signal(false);
+    /** @type {import('../vendor/preact.js').Signal<Set<string>>} files deleted here, "type/subfolder/name" */ this.deleted = signal(new Set());
     this.loading = signal(false);
     this.count = computed(() => this.queue.value.length);
     /** @type {Map<string, string>} prompt id -> document id */ this.owners = new Map();
@@ -175,8 +177,8 @@ export class Jobs {
       for (const id of Object.keys(entries)) this.sent.delete(id);
       const known = all ? [] : this.past.peek().filter((job) => !(job.id in entries));
       const fresh = Object.entries(entries).map(([id, entry]) => finished(id, entry));
-      if (all || fresh.length) this.past.value = [...fresh.reverse(), ...known].sort((a, b) => (b.time ?? 0) - (a.time ?? 0)).slice(0, 400);
       this.read = true;
+      if (all || fresh.length) this.past.value = [...fresh.reverse(), ...known].sort((a, b) => (b.time ?? 0) - (a.time ?? 0)).slice(0, 400);
       this.adopt();
     } catch {
       // The socket says when the server is away.
@@ -200,6 +202,30 @@ export class Jobs {
         doc.run.seen = last.id;
         for (const [path, output] of Object.entries(last.outputs)) if (JSON.stringify(doc.run.output(path)) !== JSON.stringify(output)) doc.run.shown(path, output);
       }
+    }
+  }
+
+  /** Shows on a fresh document what the same graph made before, in another browser or from the command line. @param {Doc} doc */
+  showLast(doc) {
+    const stop = this.past.subscribe((/** @type {Job[]} */ past) => {
+      if (!this.read) return;
+      queueMicrotask(() => stop());
+      if (doc.run.outputs.size) return;
+      const { nodes } = doc.flow.root;
+      const runs = [...nodes.values()].filter((node) => node.def && !node.def.virtual).map((node) => `${node.id}/${node.type}`).sort().join();
+      const last = past.find((job) => Object.keys(job.outputs).length && Object.entries(job.prompt).map(([id, node]) => `${id}/${node.class_type}`).sort().join() === runs);
+      if (last) for (const [path, output] of Object.entries(last.outputs)) doc.run.shown(path, output);
+      else void this.showNewest(doc);
+    });
+  }
+
+  /** Shows the newest picture whose name begins as a Save node's do. @param {Doc} doc */
+  async showNewest(doc) {
+    const names = await fetch('internal/files/output').then((answer) => (answer.ok ? answer.json() : []), () => []);
+    for (const node of doc.flow.root.nodes.values()) {
+      const prefix = node.type === 'SaveImage' ? String(valueOf(node, node.widgets[0]) ?? '') : '';
+      const name = prefix && names.map((/** @type {string} */ one) => one.replace(/ \[output\]$/, '')).find((/** @type {string} */ one) => one.startsWith(`${prefix}_`));
+      if (name && !doc.run.outputs.size) doc.run.shown(String(node.id), { images: [{ filename: name, subfolder: '', type: 'output' }] });
     }
   }
 
@@ -235,6 +261,16 @@ export class Jobs {
   async forget(ids) {
     await this.app.api.send('/history', { delete: ids });
     await this.refresh({ all: true });
+  }
+
+  /** Deletes what runs made. @param {import('../net/api.js').FileRef[]} files */
+  async deleteFiles(files) {
+    for (const { filename, subfolder = '', type = 'output' } of files) {
+      await this.app.api.fetch(`/view?${new URLSearchParams({ filename, subfolder, type })}`, { method: 'DELETE' }).catch((/** @type {unknown} */ error) => {
+        if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      });
+      this.deleted.value = new Set([...this.deleted.peek(), `${type}/${subfolder}/${filename}`]);
+    }
   }
 
   async clearPast() {

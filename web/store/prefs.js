@@ -27,6 +27,9 @@ export const DEFAULTS = {
 
 /** @typedef {keyof typeof DEFAULTS} PrefId */
 
+/** What is about this screen and not about its user: another browser is not told. */
+const HERE = new Set(['panel.open', 'panel.width', 'run.auto', 'canvas.minimap', 'text.size']);
+
 const LOCAL = 'latent-loom.prefs';
 
 export class Prefs {
@@ -55,14 +58,14 @@ export class Prefs {
     this.values[id] = value;
     this.signal(id).value = value;
     this.write();
-    this.remote?.post(`LatentLoom.${id}`, value).catch(() => {});
+    if (!HERE.has(id)) this.remote?.post(`LatentLoom.${id}`, value).catch(() => {});
   }
 
   /** Takes over what the server remembers. @param {Record<string, any>} stored */
   merge(stored) {
     for (const id of /** @type {PrefId[]} */ (Object.keys(DEFAULTS))) {
       const value = stored[`LatentLoom.${id}`];
-      if (value === undefined || JSON.stringify(value) === JSON.stringify(this.values[id])) continue;
+      if (HERE.has(id) || value === undefined || JSON.stringify(value) === JSON.stringify(this.values[id])) continue;
       this.values[id] = value;
       this.signal(id).value = value;
     }

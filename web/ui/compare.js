@@ -16,7 +16,7 @@ export function Compare({ app, before, after, done }) {
   };
   return html`<${Modal} app=${app} title=${t('compare.title')} done=${done} class="full" bare=${true}>
     <div class="light">
-      <header class="light-head"><span>${t('compare.before')} | ${t('compare.after')}</span><em></em><${IconButton} icon="x" label=${t('close')} onClick=${() => done()} /></header>
+      <header class="light-head"><span>${t('compare.before')} | ${t('compare.after')}</span><i class="light-gap"></i><${IconButton} icon="x" label=${t('close')} onClick=${() => done()} /></header>
       <div class="light-body">
         <div class="compare" ref=${box} onPointerDown=${move} onPointerMove=${move}>
           <img src=${after} alt=${t('compare.after')} />

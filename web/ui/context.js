@@ -77,6 +77,7 @@ function pictureItems(app, doc, node) {
   const [before] = doc.run.last(key)?.images ?? [];
   const loads = node.widgets.find((/** @type {any} */ widget) => widget.options.image);
   /** @type {(MenuItem|'-')[]} */ const items = [];
+  if (node.type === 'MarkdownNote' || node.type === 'Note') items.push({ label: app.t('note.read'), icon: 'file-text', run: () => app.ui.dialog('note', { id: node.id }) });
   if (shown) {
     items.push({ label: app.t('image.open'), icon: 'maximize', run: () => app.ui.lightbox([{ url: app.api.viewUrl(shown), name: shown.filename, file: shown }]) });
     items.push({ label: app.t('image.save'), icon: 'download', run: () => saveToDisk(app.api.viewUrl(shown), shown.filename) });

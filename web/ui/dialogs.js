@@ -17,6 +17,7 @@ const KINDS = {
   sweepGrid: lazy(() => import('./sweep.js'), 'SweepGrid'),
   login: lazy(() => import('./login.js'), 'Login'),
   logs: lazy(() => import('./logs.js'), 'Logs'),
+  note: lazy(() => import('./note.js'), 'Note'),
   stats: lazy(() => import('./stats.js'), 'Stats'),
 };
 

@@ -131,6 +131,8 @@ export class Commands {
     for (const command of this.byKey().get(keyOf(event)) ?? []) {
       const modified = event.ctrlKey || event.metaKey || event.altKey || event.key.startsWith('F');
       if (command.native) continue;
+      // Only the canvas itself keeps Tab; from a panel it leads on, as everywhere.
+      if (event.key === 'Tab' && !target.closest?.('#canvas')) continue;
       if (command.where === 'app' ? over || (field && !modified) || (!onCanvas && !modified) : !(onCanvas || (inPanel && command.id.startsWith('panel.')))) continue;
       if (command.when && !command.when(this.app)) continue;
       event.preventDefault();

@@ -141,7 +141,7 @@ function MaskBar({ app, brush, set, painter, ready, save, done }) {
     <${IconButton} icon="undo-2" label=${t('cmd.undo')} hint="Ctrl+Z" onClick=${() => painter?.undo()} />
     <button type="button" class="button small" onClick=${() => painter?.clear()}>${t('mask.clear')}</button>
     <button type="button" class="button small" onClick=${() => painter?.invert()}>${t('mask.invert')}</button>
-    <em></em>
+    <i class="light-gap"></i>
     <button type="button" class="button primary small" disabled=${!ready} onClick=${save}>${t('mask.save')}</button>
     <${IconButton} icon="x" label=${t('close')} onClick=${() => done()} />
   </header>`;

@@ -6,11 +6,6 @@ import { Modal } from './dialogs.js';
 
 const TAGS = ['p', 'br', 'hr', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'ul', 'ol', 'li', 'blockquote', 'pre', 'code', 'em', 'strong', 'del', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td'];
 
-/** Whether a node is a note one can read. @param {any} node */
-export function isNote(node) {
-  return node?.type === 'MarkdownNote' || node?.type === 'Note';
-}
-
 /** The note as a tree of known tags; pictures from elsewhere are not asked for, links open beside the editor. @param {string} text @returns {Promise<DocumentFragment>} */
 async function cleaned(text) {
   const { DOMPurify, marked } = await import('../vendor/markdown.js');

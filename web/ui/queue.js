@@ -67,10 +67,31 @@ function Live({ app, job }) {
     <div class="job-text"><b>${nameOf(app, job)}</b><span>${running ? (progress?.label ? `${progress.label}${progress.max > 1 ? ` ${Math.round(progress.value)}/${progress.max}` : ''}` : t('queue.running')) : t('queue.waiting')}</span>
       ${running ? html`<div class="bar-line"><i style=${{ transform: `scaleX(${part})` }}></i></div>` : null}</div>
     <div class="job-acts">
+      <${IconButton} icon="ellipsis" label=${t('more')} onClick=${(/** @type {any} */ event) => { const box = event.currentTarget.getBoundingClientRect(); app.ui.menu(waitingItems(app, job), [box.right - 200, box.bottom + 4]); }} />
       ${running ? null : html`<${IconButton} icon="skip-forward" label=${t('queue.front')} onClick=${() => app.jobs.move(job.id, 'front').catch((/** @type {Error} */ error) => app.ui.toast(error.message, { kind: 'error' }))} />`}
       <${IconButton} icon=${running ? 'square' : 'x'} label=${t(running ? 'cmd.stop' : 'queue.cancel')} onClick=${() => (running ? app.api.interrupt(job.id) : app.jobs.cancel([job.id]))} />
     </div>
   </li>`;
+}
+
+/** What can be done with a job that has not ended. @param {any} app @param {Job} job @returns {(import('./layers.js').MenuItem|'-')[]} */
+function waitingItems(app, job) {
+  const { t, jobs } = app;
+  const waiting = jobs.queue.peek().filter((/** @type {Job} */ one) => one.state === 'pending');
+  const at = waiting.indexOf(job);
+  const move = (/** @type {string} */ place, /** @type {Job|undefined} */ other) => jobs.move(job.id, place, other?.id).catch((/** @type {Error} */ error) => app.ui.toast(error.message, { kind: 'error' }));
+  const open = () => app.open(job.workflow ?? job.prompt, { name: nameOf(app, job).slice(0, 40) });
+  /** @type {(import('./layers.js').MenuItem|'-')[]} */ const order = [
+    { label: t('queue.front'), icon: 'skip-forward', disabled: at <= 0, run: () => move('front', undefined) },
+    { label: t('queue.earlier'), icon: 'arrow-up', disabled: at <= 0, run: () => move('before', waiting[at - 1]) },
+    { label: t('queue.later'), icon: 'arrow-down', disabled: at === waiting.length - 1, run: () => move('after', waiting[at + 1]) },
+    '-',
+  ];
+  return [
+    ...(job.state === 'pending' ? order : []),
+    { label: t('queue.openWorkflow'), icon: 'workflow', run: open },
+    ...(job.state === 'pending' ? [{ label: t('queue.editInstead'), icon: 'pencil', run: () => jobs.cancel([job.id]).then(open) }, /** @type {const} */ ('-'), { label: t('queue.cancel'), icon: 'x', danger: true, run: () => jobs.cancel([job.id]) }] : []),
+  ];
 }
 
 /** @param {{app: any, job: Job}} props */
@@ -90,10 +111,16 @@ function Ended({ app, job }) {
     </button>
     <div class="job-text"><b title=${nameOf(app, job)}>${nameOf(app, job)}</b><span title=${text}>${text}</span></div>
     <div class="job-acts">
+      <${IconButton} icon="pencil" label=${t('queue.edit')} onClick=${() => openJob(app, job)} />
       <${IconButton} icon="repeat" label=${t('queue.again')} onClick=${() => again(app, job)} />
       <${IconButton} icon="ellipsis" label=${t('more')} onClick=${(/** @type {any} */ event) => { const box = event.currentTarget.getBoundingClientRect(); app.ui.menu(jobItems(app, job), [box.right - 200, box.bottom + 4]); }} />
     </div>
   </li>`;
+}
+
+/** Opens what a job ran, to be changed and run again. @param {any} app @param {Job} job */
+function openJob(app, job) {
+  return app.open(job.workflow ?? job.prompt, { name: (firstText(job.prompt) ?? app.t('doc.untitled')).slice(0, 40) });
 }
 
 /** Sends a job once more as it was. @param {any} app @param {Job} job */
@@ -112,7 +139,7 @@ async function again(app, job) {
 export function jobItems(app, job) {
   const { t } = app;
   return [
-    { label: t('queue.openWorkflow'), icon: 'workflow', run: () => app.open(job.workflow ?? job.prompt, { name: (firstText(job.prompt) ?? t('doc.untitled')).slice(0, 40) }) },
+    { label: t('queue.openWorkflow'), icon: 'workflow', run: () => openJob(app, job) },
     { label: t('queue.again'), icon: 'repeat', run: () => again(app, job) },
     { label: t('queue.copyPrompt'), icon: 'clipboard', run: () => navigator.clipboard?.writeText(JSON.stringify(job.prompt, null, 2)) },
     '-',

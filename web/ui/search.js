@@ -104,7 +104,7 @@ function Open({ app, request }) {
         </div>
         ${chosen ? html`<aside class="palette-card"><${NodeCard} app=${app} def=${chosen} /></aside>` : null}
       </div>
-      <footer class="palette-foot"><span><kbd>↵</kbd> ${t('palette.add')}</span><span><kbd>⇧↵</kbd> ${t('palette.stay')}</span><span><b>i:</b>image <b>o:</b>latent <b>c:</b>loaders</span></footer>
+      <footer class="palette-foot"><span><kbd>↵</kbd> ${t('palette.add')}</span><span><kbd>⇧↵</kbd> ${t('palette.stay')}</span><span><b>i:</b>image${' '}<b>o:</b>latent${' '}<b>c:</b>loaders</span></footer>
     </div>
   </div>`;
 }

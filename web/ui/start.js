@@ -107,7 +107,7 @@ export class App extends Emitter {
   /** What a first visitor sees. */
   async hello() {
     const data = await this.files.template({ pack: '', name: 'hello', thumbnail: false }).catch(() => null);
-    if (data?.nodes && this.defs.types.size > EDITOR_DEFS.length) this.open({ ...data, id: crypto.randomUUID() }, { name: this.t('doc.hello') });
+    if (data?.nodes && this.defs.types.size > EDITOR_DEFS.length) this.jobs.showLast(this.open({ ...data, id: crypto.randomUUID() }, { name: this.t('doc.hello') }));
     else this.blank();
   }
 

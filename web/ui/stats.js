@@ -24,7 +24,7 @@ export function Stats({ app, done }) {
     <div class="modal-body stats">
       <h3>${t('stats.memory')}</h3>
       ${stats ? html`<${Meter} app=${app} label="RAM" free=${stats.system?.ram_free} total=${stats.system?.ram_total} />
-        ${(stats.devices ?? []).map((/** @type {any} */ device) => html`<${Meter} app=${app} key=${device.name} label=${device.name} free=${device.vram_free} total=${device.vram_total} />`)}
+        ${(stats.devices ?? []).filter((/** @type {any} */ device) => device.type !== 'cpu').map((/** @type {any} */ device) => html`<${Meter} app=${app} key=${device.name} label=${device.name} free=${device.vram_free} total=${device.vram_total} />`)}
         <p class="faint">Python ${String(stats.system?.python_version ?? '').split(' ')[0]} · PyTorch ${stats.system?.pytorch_version ?? ''}</p>` : html`<p class="faint">${t('loading')}</p>`}
       <button type="button" class="button small" onClick=${free}>${t('stats.freeModels')}</button>
       <h3>${t('stats.run')}</h3>

@@ -20,13 +20,13 @@ export function Field({ id, app, widget, value, onChange }) {
   if (kind === 'toggle') return html`<input id=${id} type="checkbox" class="switch" role="switch" checked=${Boolean(value)} onChange=${(/** @type {any} */ event) => onChange(event.target.checked)} />`;
   if (kind === 'combo' || kind === 'control') return html`<${Combo} id=${id} app=${app} widget=${widget} value=${value} onChange=${onChange} />`;
   if (kind === 'color') return html`<input id=${id} type="color" value=${String(value)} onChange=${(/** @type {any} */ event) => onChange(event.target.value)} />`;
-  if (kind === 'number') return html`<${NumberField} id=${id} options=${options} value=${value} onChange=${onChange} />`;
+  if (kind === 'number') return html`<${NumberField} id=${id} t=${app.t} options=${options} value=${value} onChange=${onChange} />`;
   if (options.multiline || kind === 'markdown') return html`<textarea id=${id} rows="4" placeholder=${options.placeholder ?? ''} value=${String(value ?? '')} onChange=${(/** @type {any} */ event) => onChange(event.target.value)}></textarea>`;
   return html`<input id=${id} type="text" value=${value === undefined ? '' : String(value)} onChange=${(/** @type {any} */ event) => onChange(event.target.value)} />`;
 }
 
-/** @param {{id: string, options: Record<string, any>, value: any, onChange: (value: number) => void}} props */
-function NumberField({ id, options, value, onChange }) {
+/** @param {{id: string, t: (key: string) => string, options: Record<string, any>, value: any, onChange: (value: number) => void}} props */
+function NumberField({ id, t, options, value, onChange }) {
   const slider = options.display === 'slider' && Number.isFinite(options.min) && Number.isFinite(options.max);
   const set = (/** @type {any} */ event) => {
     const number = Number(event.target.value);
@@ -34,7 +34,7 @@ function NumberField({ id, options, value, onChange }) {
   };
   return html`<span class="number">${slider ? html`<input type="range" tabindex="-1" aria-hidden="true" min=${options.min} max=${options.max} step=${options.step} value=${value} onInput=${set} />` : null}
     <input id=${id} type="number" min=${options.min} max=${options.max} step=${options.precision === 0 ? (options.step ?? 1) : 'any'} value=${value} onChange=${set} />
-    ${options.seed ? html`<button type="button" class="icon-button" title="Random" aria-label="Random" onClick=${() => onChange(Math.floor(Math.random() * Math.min(options.max ?? 2 ** 50, 2 ** 50)))}><${Icon} name="dices" /></button>` : null}</span>`;
+    ${options.seed ? html`<button type="button" class="icon-button" title=${t('value.random')} aria-label=${t('value.random')} onClick=${() => onChange(Math.floor(Math.random() * Math.min(options.max ?? 2 ** 50, 2 ** 50)))}><${Icon} name="dices" /></button>` : null}</span>`;
 }
 
 /** @param {{id: string, app: any, widget: import('../graph/model.js').Widget, value: any, onChange: (value: any) => void}} props */
