@@ -108,6 +108,9 @@ class Execution:
                 return
             while (step := self.pull.take(LOOP)) is not None:
                 self.loop.call_soon_threadsafe(self.begin, step)
+            if not self.pull.left and not any(self.drains.values()):
+                self.loop.call_soon_threadsafe(self.over.set)
+                return
             starts = [lane for lane in self.drains for _ in range(self.lack(lane))]
             for lane in starts:
                 self.drains[lane] += 1

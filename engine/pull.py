@@ -10,6 +10,8 @@
     uses      how many consumers have yet to finish with each step's result
     held      for a wanted step, the steps it counts as a consumer of
     left      targets without a result
+    made      keys of what has run: a step with such a key has its result when its turn comes
+    begun     steps that have run in part
 
 A step is in at most one of waiting, running and results. One that is in none of them is not wanted, or no longer.
 """
@@ -31,7 +33,7 @@ LAST = 1 << 40
 
 
 class Pull:
-    """Nothing happens until ``aim`` names the targets. ``lookup`` gives results of earlier runs; it is asked once a want."""
+    """Nothing happens until ``aim`` names the targets. ``lookup`` gives known results; it is asked once a want, and for twins."""
 
     def __init__(self, steps: Mapping[str, Step], keys: dict[str, Key], lookup: Lookup) -> None:
         self.steps = dict(steps)
@@ -46,6 +48,8 @@ class Pull:
         self.left: set[str] = set()
         self.arrivals: dict[str, list[Callable[[Result], None]]] = {}
         self.added = 0
+        self.made: set[Key] = set()
+        self.begun: set[str] = set()
         self._lookup = lookup
         self._order = {id: (i, 0) for i, id in enumerate(self.steps)}
 
@@ -87,16 +91,20 @@ class Pull:
     def take(self, lane: str) -> Step | None:
         """The next step for ``lane``, now running."""
         heap = self.ready[lane]
-        if not heap:
-            return None
-        id = heapq.heappop(heap)[2]
-        del self.waiting[id]
-        self.running.add(id)
-        return self.steps[id]
+        while heap:
+            id = heapq.heappop(heap)[2]
+            del self.waiting[id]
+            found = self._lookup(id) if id not in self.begun and self.keys[id] in self.made else None
+            if found is None:
+                self.running.add(id)
+                return self.steps[id]
+            self._done(id, found)
+        return None
 
     def put_back(self, id: str, sources: Iterable[str]) -> None:
         """A running step turns out to need ``sources``: it is ready again when they are there."""
         self.running.discard(id)
+        self.begun.add(id)
         for source in self._wait(id, sources):
             self.want(source)
 
@@ -133,13 +141,17 @@ class Pull:
     def finish(self, id: str, result: Result) -> None:
         """``id`` has run: its consumers come nearer, and sources nobody else needs are let go."""
         self.running.discard(id)
-        for source in self.held.pop(id, ()):
-            self._release(source)
-        self._arrive(id, result)
+        self.made.add(self.keys[id])
+        self._done(id, result)
 
     def value(self, link: Link) -> Any:
         """What is on a link whose source has a result."""
         return self.results[link.node].values[link.output]
+
+    def _done(self, id: str, result: Result) -> None:
+        for source in self.held.pop(id, ()):
+            self._release(source)
+        self._arrive(id, result)
 
     def _arrive(self, id: str, result: Result) -> None:
         self.left.discard(id)

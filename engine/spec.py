@@ -146,6 +146,8 @@ class NodeSpec:
     dev_only: bool = False
     api_node: bool = False
     search_aliases: tuple[str, ...] = ()
+    essentials_category: str | None = None
+    intermediate_output: bool = False
 
     @cached_property
     def ports(self) -> Mapping[str, Port]:

@@ -76,7 +76,8 @@ class ForeignClass:
         signature = Signature.of(ask)
         kept = {name: value for name, value in literals.items() if value is not None or name not in signature.defaults}
         values = {name: [value] for name, value in kept.items()} if self.whole_lists else kept
-        hidden = self.hidden_values(run) | {name: None for name, kind in self.hidden.items() if kind == "EXTRA_PNGINFO"}
+        unknown: dict[str, Any] = {"PROMPT": {}, "EXTRA_PNGINFO": None, "DYNPROMPT": None}
+        hidden = self.hidden_values(run) | {name: unknown[kind] for name, kind in self.hidden.items() if kind in unknown}
         with calling(run):
             return ask(**signature.chosen({**values, **self.listed(hidden)}))
 
@@ -177,6 +178,8 @@ def spec_of_class(type_name: str, cls: type[Any], *, title: str, module: str, ve
         dev_only=bool(getattr(cls, "DEV_ONLY", False)),
         api_node=bool(getattr(cls, "API_NODE", False)),
         search_aliases=tuple(getattr(cls, "SEARCH_ALIASES", ()) or ()),
+        essentials_category=getattr(cls, "ESSENTIALS_CATEGORY", None),
+        intermediate_output=bool(getattr(cls, "HAS_INTERMEDIATE_OUTPUT", False)),
     )
 
 

@@ -146,6 +146,8 @@ def spec_of_schema(cls: type[ComfyNode], *, module: str, version: str) -> NodeSp
         dev_only=schema.is_dev_only,
         api_node=schema.is_api_node,
         search_aliases=tuple(schema.search_aliases),
+        essentials_category=schema.essentials_category,
+        intermediate_output=schema.has_intermediate_output,
     )
 
 

@@ -13,7 +13,8 @@ from engine.spec import MISSING, Folder, NodeSpec, Output, Port
 def described(spec: NodeSpec, folders: Folders) -> dict[str, Any]:
     """A node type in plain words."""
     words = ("type", "title", "category", "description", "output_node", "input_is_list", "lane", "keyed_by_id", "retry",
-             "deprecated", "experimental", "dev_only", "api_node", "checks_types")  # fmt: skip
+             "deprecated", "experimental", "dev_only", "api_node", "checks_types", "essentials_category",
+             "intermediate_output")  # fmt: skip
     return {
         **{word: getattr(spec, word) for word in words},
         "search_aliases": list(spec.search_aliases), "hidden": dict(spec.hidden), "checks_itself": sorted(spec.checks_itself),

@@ -266,7 +266,8 @@ class Cell:
             return self.ask(run, op="needs", type=name, inputs=dict(inputs))["value"]
 
         words = ("title", "category", "description", "output_node", "input_is_list", "keyed_by_id", "retry", "deprecated",
-                 "experimental", "dev_only", "api_node", "checks_types")  # fmt: skip
+                 "experimental", "dev_only", "api_node", "checks_types", "essentials_category",
+                 "intermediate_output")  # fmt: skip
         return NodeSpec(
             type=name, call=call, inputs=tuple(port_of(port) for port in told["inputs"]),
             outputs=tuple(output_of(*one) for one in told["outputs"]), module=f"custom_nodes.{self.name}", version=version,

@@ -47,13 +47,13 @@ def describe(spec: NodeSpec, folders: Folders) -> Info:
         "python_module": spec.module,
         "category": spec.category,
         "output_node": spec.output_node,
-        "has_intermediate_output": False,
+        "has_intermediate_output": spec.intermediate_output,
         "deprecated": spec.deprecated,
         "experimental": spec.experimental,
         "dev_only": spec.dev_only,
         "api_node": spec.api_node,
         "search_aliases": list(spec.search_aliases),
-        "essentials_category": None,
+        "essentials_category": spec.essentials_category,
     }
     if not any(info["output_tooltips"]):
         del info["output_tooltips"]

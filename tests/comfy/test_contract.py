@@ -32,7 +32,7 @@ def result(loom: Loom, **nodes: dict[str, Any]) -> Any:
 def test_a_class_that_is_no_node_is_reported_and_the_others_load(registry: Registry) -> None:
     assert [failure.module for failure in registry.failures] == ["custom_nodes.contract.Contract NoNode"]
     assert "INPUT_TYPES" in registry.failures[0].message
-    assert sum(name.startswith("Contract") for name in registry.specs) == 21
+    assert sum(name.startswith("Contract") for name in registry.specs) == 26
 
 
 def test_prestartup_and_web_folder(registry: Registry) -> None:
@@ -52,6 +52,57 @@ def test_what_clients_see_of_a_class(registry: Registry) -> None:
     info = describe(registry.specs["Contract Counter"], Folders())
     assert info["input"]["hidden"] == {"me": "UNIQUE_ID"}
     assert describe(registry.specs["Contract Shown"], Folders())["output_node"] is True
+
+
+def test_every_attribute_and_every_option_reach_clients(registry: Registry, pack: ModuleType) -> None:
+    info = describe(registry.specs["Contract Everything"], Folders())
+    declared = pack.Everything.INPUT_TYPES()
+    for group in ("required", "optional"):
+        for name, (kind, options) in declared[group].items():
+            shown, given = info["input"][group][name]
+            assert shown == (options["options"] if kind == "COMBO" else kind), name
+            assert options.items() <= given.items(), name
+    assert info["input"]["hidden"] == declared["hidden"]
+    assert info["input_order"]["required"] == list(declared["required"])
+    expected = {
+        "output": ["INT", "STRING"], "output_name": ["one", "two"], "output_is_list": [False, True],
+        "output_tooltips": ["the first", ""], "output_node": False, "category": "contract/all", "description": "All of it.",
+        "deprecated": True, "experimental": True, "api_node": True, "dev_only": True, "search_aliases": ["whole"],
+        "essentials_category": "Basics", "has_intermediate_output": True, "is_input_list": False,
+    }  # fmt: skip
+    assert {name: info[name] for name in expected} == expected
+
+
+def test_values_of_every_kind_arrive(loom: Loom) -> None:
+    given = {"number": 3, "share": 0.25, "text": "t", "truth": False, "choice": "a", "many": ["a", "b"], "remote": "z"}
+    nodes = {"x": n("Everything", **given, either=2.5, linked=["text", 0]), "text": n("Bare", text="aa")}
+    shown = loom.run({**nodes, "shown": n("Shown", value=["x", 1])}).ui["shown"]["value"]
+    assert shown == [0.25, "t", False, "a", ["a", "b"], "z", 2.5, "bb", None, None, None, None]
+
+
+def test_nodes_alike_share_a_call_unless_they_are_not_idempotent(loom: Loom, pack: ModuleType) -> None:
+    for kind, calls in (("Once", 1), ("Twice", 2)):
+        pack.CALLS.clear()
+        nodes = {"a": n(kind, value=1), "b": n(kind, value=1), "x": n("Sum", a=["a", 0], b=["b", 0])}
+        assert result(loom, **nodes) == 2
+        assert [call[0] for call in pack.CALLS].count(kind) == calls
+
+
+def test_whatever_may_be_async_may(loom: Loom, pack: ModuleType) -> None:
+    nodes = {"v": n("Value", value=4), "x": n("Async", value=["v", 0])}
+    for stamp, ran in ((1, 1), (1, 1), (2, 2)):
+        pack.Async.stamp = stamp
+        assert result(loom, **nodes) == 4
+        assert [call[0] for call in pack.CALLS].count("Async") == ran
+    pack.CALLS.clear()
+    assert result(loom, v=n("Value", value=5), x=n("Async", value=["v", 0], use=False)) == -1
+    assert ("Value", 5) not in pack.CALLS
+
+
+def test_a_fingerprint_that_raises_means_run_again(loom: Loom, pack: ModuleType) -> None:
+    result(loom, x=n("Raises"))
+    result(loom, x=n("Raises"))
+    assert [call[0] for call in pack.CALLS] == ["Raises", "Raises"]
 
 
 def test_choices_are_asked_again_each_time(registry: Registry, pack: ModuleType) -> None:

@@ -399,7 +399,135 @@ class NoNode:
     FUNCTION = "nothing"
 
 
+class Everything:
+    """Every attribute a class can have, and every option an input can."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        remote = {
+            "route": "/x",
+            "refresh_button": True,
+            "control_after_refresh": "first",
+            "timeout": 1,
+            "max_retries": 2,
+            "refresh": 3,
+        }
+        return {
+            "required": {
+                "number": ("INT", {"default": 3, "min": 0, "max": 9, "step": 3, "display": "slider", "tooltip": "t",
+                                   "control_after_generate": True, "advanced": True}),
+                "share": ("FLOAT", {"default": 0.5, "min": 0.0, "max": 1.0, "step": 0.1, "round": 0.01, "display": "number"}),
+                "text": ("STRING", {"multiline": True, "placeholder": "p", "dynamicPrompts": True, "defaultInput": True}),
+                "truth": ("BOOLEAN", {"default": True, "label_on": "on", "label_off": "off", "socketless": True}),
+                "choice": (["a", "b"], {"default": "b", "image_upload": True, "image_folder": "input"}),
+                "many": ("COMBO", {"options": ["a", "b"], "multi_select": {"chip": True, "placeholder": "x"}}),
+                "remote": ("COMBO", {"remote": remote, "options": ["z"], "video_upload": True, "audio_upload": True}),
+            },
+            "optional": {
+                "either": ("INT,FLOAT", {"widgetType": "FLOAT"}),
+                "linked": ("STRING", {"forceInput": True, "lazy": False}),
+            },
+            "hidden": {"a": "AUTH_TOKEN_COMFY_ORG", "b": "API_KEY_COMFY_ORG", "c": "EXECUTION_LIST", "d": "COMFY_USAGE_SOURCE"},
+        }  # fmt: skip
+
+    RETURN_TYPES = ("INT", "STRING")
+    RETURN_NAMES = ("one", "two")
+    OUTPUT_TOOLTIPS = ("the first",)
+    OUTPUT_IS_LIST = (False, True)
+    OUTPUT_NODE = 1
+    FUNCTION = "go"
+    CATEGORY = "contract/all"
+    DESCRIPTION = "All of it."
+    DEPRECATED = True
+    EXPERIMENTAL = True
+    API_NODE = True
+    DEV_ONLY = True
+    SEARCH_ALIASES = ("whole",)
+    ESSENTIALS_CATEGORY = "Basics"
+    HAS_INTERMEDIATE_OUTPUT = True
+
+    def go(self, number, share, text, truth, choice, many, remote, either=None, linked=None, a=1, b=1, c=1, d=1):
+        return (number, [share, text, truth, choice, many, remote, either, linked, a, b, c, d])
+
+
+class Twice:
+    """Runs for each of two nodes alike, where others would share."""
+
+    NOT_IDEMPOTENT = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("INT", {"default": 0})}}
+
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "go"
+    CATEGORY = "contract"
+
+    def go(self, value):
+        CALLS.append((type(self).__name__, value))
+        return (value,)
+
+
+class Once(Twice):
+    NOT_IDEMPOTENT = False
+
+
+class Async:
+    """Everything that may be async is."""
+
+    stamp = 1
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("INT", {"lazy": True}), "use": ("BOOLEAN", {"default": True})},
+                "hidden": {"prompt": "PROMPT", "info": "EXTRA_PNGINFO", "id": "UNIQUE_ID", "graph": "DYNPROMPT"}}  # fmt: skip
+
+    @classmethod
+    async def IS_CHANGED(cls, use, prompt, info, id, graph, value=7):
+        await asyncio.sleep(0)
+        assert (prompt, info, id, graph, value) == ({}, None, "x", None, 7)
+        return cls.stamp
+
+    async def check_lazy_status(self, use, value=None, **kwargs):
+        await asyncio.sleep(0)
+        return ["value"] if use and value is None else []
+
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "go"
+    CATEGORY = "contract"
+
+    async def go(self, use, value=None, prompt=None, info=None, id=None, graph=None):
+        await asyncio.sleep(0)
+        assert graph.get_node(id)["class_type"] == "Contract Async"
+        assert prompt[id]["class_type"] == "Contract Async"
+        CALLS.append(("Async", value))
+        return (value if use else -1,)
+
+
+class Raises:
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("INT", {"default": 0})}}
+
+    @classmethod
+    def IS_CHANGED(cls, value):
+        raise RuntimeError("who knows")
+
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "go"
+    CATEGORY = "contract"
+
+    def go(self, value):
+        CALLS.append(("Raises", value))
+        return (value,)
+
+
 NODES = [
+    Everything,
+    Twice,
+    Once,
+    Async,
+    Raises,
     Value,
     Shown,
     Combo,
