@@ -1,6 +1,16 @@
 """Rows of the interaction list that are keys: copying, tidying, running, panels, lists."""
 
+import time
+
 import pytest
+
+
+def wait_for(editor, test, seconds=20):
+    """Let the page go on until a test of what was recorded holds."""
+    end = time.monotonic() + seconds
+    while not test():
+        assert time.monotonic() < end, "it did not come"
+        editor.page.wait_for_timeout(30)
 
 
 def names(editor):
@@ -65,16 +75,13 @@ def test_run_run_front_and_stop_ask_the_server(hello):
     hello.page.on("request", lambda request: request.method == "POST" and asked.append((request.url, request.post_data or "")))
     hello.focus()
     hello.key("Control+Enter")
-    hello.page.wait_for_timeout(500)
-    assert any(url.endswith("/prompt") for url, _ in asked)
+    wait_for(hello, lambda: any(url.endswith("/prompt") for url, _ in asked))
     asked.clear()
     hello.key("Control+Shift+Enter")
-    hello.page.wait_for_timeout(500)
-    assert any(url.endswith("/prompt") and '"front":true' in body.replace(" ", "") for url, body in asked)
+    wait_for(hello, lambda: any(url.endswith("/prompt") and '"front":true' in body.replace(" ", "") for url, body in asked))
     asked.clear()
     hello.key("Control+Alt+Enter")
-    hello.page.wait_for_timeout(500)
-    assert any("interrupt" in url or "cancel" in url or "queue" in url for url, _ in asked)
+    wait_for(hello, lambda: any("interrupt" in url or "cancel" in url or "queue" in url for url, _ in asked))
 
 
 def test_run_to_this_node_sends_only_what_it_needs(hello):
@@ -85,8 +92,7 @@ def test_run_to_this_node_sends_only_what_it_needs(hello):
     )
     hello.click(hello.title(7))
     hello.key("Alt+Enter")
-    hello.page.wait_for_timeout(500)
-    assert bodies
+    wait_for(hello, lambda: bodies)
     assert bodies[0].get("partial_execution_targets") == ["7"]
 
 
@@ -97,8 +103,7 @@ def test_panels_open_with_a_single_key(hello, key):
     assert hello.page.locator("aside.panel").count() == 1
     hello.focus()
     hello.key(key)
-    hello.page.wait_for_timeout(50)
-    assert hello.page.locator("aside.panel").count() == 0
+    hello.page.locator("aside.panel").wait_for(state="detached")
 
 
 def test_single_keys_do_nothing_while_typing(hello):
@@ -131,8 +136,7 @@ def test_node_definitions_are_read_again(hello):
     hello.page.on("request", lambda request: asked.append(request.url))
     hello.focus()
     hello.key("r")
-    hello.page.wait_for_timeout(400)
-    assert any("object_info" in url for url in asked)
+    wait_for(hello, lambda: any("object_info" in url for url in asked))
 
 
 def test_the_palette_stays_with_shift_enter(hello):
@@ -175,3 +179,49 @@ def test_undo_of_many_gestures_gives_the_same_file(hello):
         hello.key("Control+z")
     hello.camera(60, 120, 1)
     assert hello.page.evaluate("() => JSON.stringify(window.__test.file())") == start
+
+
+def test_run_and_stop_buttons_ask_the_server(editor):
+    from .test_run import with_values
+
+    hello = editor.open(with_values(5, 2, 2000))  # steps: it runs until it is stopped
+    asked = []
+    hello.page.on("request", lambda request: request.method == "POST" and asked.append(request.url))
+    hello.page.locator(".run-button").first.click()
+    wait_for(hello, lambda: any(url.endswith("/prompt") for url in asked))
+    stop = hello.page.locator("button.stop:not(:disabled)")
+    stop.wait_for()
+    asked.clear()
+    stop.click()
+    wait_for(hello, lambda: any("interrupt" in url or "cancel" in url for url in asked))
+    hello.until("() => !window.__test.app.active.value.run.prompt.value", seconds=60)
+
+
+@pytest.mark.parametrize("name", ["queue", "workflows", "nodes", "models", "gallery", "outline"])
+def test_panels_open_by_their_tabs(hello, name):
+    label = hello.page.evaluate("(key) => window.__test.app.t(key)", f"panel.{name}")
+    hello.page.locator(".rail-button", has_text=label).click()
+    hello.page.locator("aside.panel").wait_for()
+    assert hello.page.evaluate("() => window.__test.app.prefs.get('panel.open')") == name
+
+
+def test_shift_l_offers_ways_to_align_the_selection(hello):
+    hello.click(hello.title(1))
+    hello.click(hello.title(4), keys="Control")
+    hello.key("Shift+L")
+    hello.page.get_by_role("menuitem", name="Align left").wait_for()
+    hello.page.keyboard.press("Enter")
+    hello.settle()
+    nodes = hello.graph()["nodes"]
+    assert nodes["1"]["pos"][0] == nodes["4"]["pos"][0]
+
+
+def test_a_key_of_the_browser_is_refused(hello):
+    hello.key("Control+Shift+k")
+    hello.page.get_by_label("Search commands").fill("mute")
+    hello.page.locator(".key").first.click()
+    hello.page.keyboard.press("Control+t")
+    hello.page.get_by_text("The browser keeps").first.wait_for()
+    assert hello.page.evaluate("() => window.__test.app.commands.keysOf('mute')") == ["Ctrl+M"]
+    for _ in range(2):
+        hello.page.keyboard.press("Escape")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from .test_keys import wait_for
+
 BAR = ".toolbox:not([hidden])"
 
 
@@ -99,10 +101,5 @@ def test_run_to_this_node_button(hello):
     )
     hello.click(hello.title(7))
     button(hello, "play").click()
-    hello.page.wait_for_timeout(50)
-    hello.until("() => window.__test.app.active.value.run.pending.value >= 0")
-    for _ in range(100):
-        if bodies:
-            break
-        hello.page.wait_for_timeout(50)
+    wait_for(hello, lambda: bodies)
     assert bodies[0]["partial_execution_targets"] == ["7"]

@@ -130,3 +130,47 @@ def test_two_taps_of_two_fingers_fit_all(touch):
     x, y = touch.title(5)
     assert 0 < x < 1200
     assert 0 < y < 800
+
+
+def test_a_finger_on_a_number_of_a_selected_node_changes_it(touch):
+    touch.fingers.tap(touch.title(5))
+    touch.settle()
+    x, y = touch.widget(5, "steps")
+    touch.fingers.drag([(x, y)], [(x + 64, y)])
+    touch.settle()
+    assert touch.value(5, "steps") > 10
+
+
+def test_a_wire_dropped_on_empty_by_a_finger_opens_the_palette(touch):
+    touch.fingers.drag([touch.output(4)], [touch.page_at(620, 700)])
+    touch.page.locator(".palette").wait_for()
+    touch.page.keyboard.type("vae decode")
+    touch.key("Enter")
+    assert any(link[0] == 4 and link[2] == 8 for link in touch.links())
+
+
+def test_a_finger_drags_a_wire_from_a_socket_to_a_socket(touch):
+    touch.fingers.drag([touch.input(5, 1)], [touch.page_at(720, 600)])
+    touch.settle()
+    touch.fingers.drag([touch.output(2)], [touch.input(5, 1)])
+    touch.settle()
+    assert (2, 0, 5, 1) in touch.links()
+
+
+def test_a_picture_held_by_a_finger_is_compared_and_opens_no_menu(touch):
+    from .test_panels import QUICK, run
+    from .test_pictures import COLOUR, picture
+
+    touch.open(QUICK, scale=0.8)
+    for colour in (255, 65280):
+        touch.page.evaluate(COLOUR, colour)
+        touch.focus()
+        run(touch)
+    touch.until("() => window.__test.counters.bitmaps.count > 0")
+    touch.settle()
+    touch.fingers.send("touchStart", [picture(touch)])
+    touch.page.locator(".compare").wait_for()
+    touch.fingers.send("touchEnd", [])
+    touch.settle()
+    assert not touch.page.locator("[role=menu]:visible").count()
+    touch.page.keyboard.press("Escape")

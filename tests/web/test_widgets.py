@@ -220,3 +220,32 @@ def _png() -> bytes:
 
 
 PNG = _png()
+
+
+def test_number_drag_coarse_with_ctrl(sampler):
+    drag(sampler, "cfg", 40, keys="Control")
+    assert sampler.value(5, "cfg") == pytest.approx(14, abs=1.1)
+
+
+def test_the_last_seed_is_brought_back(hello):
+    from .test_run import wait_for_end
+
+    hello.camera(-500, 200, 1)
+    x, y = hello.widget(5, "control_after_generate")
+    right = x + 140
+    hello.click((right - 26 * 5 + 26 * 1.5, y))  # random
+    hello.focus()
+    hello.key("Control+Enter")
+    wait_for_end(hello)
+    hello.until("() => window.__test.counters.graph().nodes[5].values.seed !== 1")
+    sent = hello.page.evaluate("() => window.__test.app.active.value.run.sent('5').seed")
+    assert hello.value(5, "seed") != sent, "a new seed waits for the next run"
+    hello.click((right - 26 * 0.5, y))  # recall
+    assert hello.value(5, "seed") == sent
+
+
+def test_ctrl_click_on_a_number_adds_its_node_to_the_selection(sampler):
+    sampler.click(sampler.title(6))
+    sampler.click(sampler.widget(5, "cfg"), keys="Control")
+    assert sampler.selected() == {5, 6}
+    assert not sampler.page.locator(".widget-input").count()

@@ -40,10 +40,45 @@ def test_escape_gives_a_wire_up(loose):
     assert loose.links() == set()
 
 
-def test_drop_on_a_body_takes_the_best_free_socket(loose):
-    x, y = loose.title(3)
-    loose.drag(loose.output(2, 0), (x, y))
+def test_drop_on_a_body_shows_and_takes_the_best_free_socket(loose):
+    loose.page.mouse.move(*loose.output(2, 0))
+    loose.page.mouse.down()
+    loose.page.mouse.move(*loose.title(3), steps=6)
+    loose.settle()
+    assert loose.count("tip") == "latent_image", "where it would go, before it is let go"
+    loose.page.mouse.up()
+    loose.settle()
     assert loose.links() == {(2, 0, 3, 3)}
+
+
+def test_shift_enter_wires_one_node_and_stays_for_the_next(loose):
+    loose.drag(loose.output(2, 0), loose.page_at(700, 420))
+    loose.page.locator(".palette").wait_for()
+    for words, key in (("vae decode", "Shift+Enter"), ("latent upscale by", "Enter")):
+        loose.page.get_by_role("combobox").fill(words)
+        loose.page.keyboard.press(key)
+    loose.settle()
+    made = {node["type"]: int(key) for key, node in loose.graph()["nodes"].items() if int(key) > 4}
+    assert set(made) == {"VAEDecode", "LatentUpscaleBy"}
+    assert {(2, 0, node, 0) for node in made.values()} <= loose.links()
+
+
+def test_a_wire_made_with_the_keyboard_alone(loose):
+    """In the outline: Tab to an input, Down until what should feed it, Enter."""
+    loose.click(loose.title(3))
+    loose.key("o")
+    field = loose.page.get_by_role("combobox", name="model")
+    field.wait_for()
+    loose.until("() => Boolean(document.activeElement.closest('.panel'))")
+    for _ in range(60):
+        if field.evaluate("(one) => one === document.activeElement"):
+            break
+        loose.page.keyboard.press("Tab")
+    loose.page.keyboard.press("ArrowDown")
+    loose.page.keyboard.press("Enter")
+    loose.settle()
+    assert loose.links() == {(1, 0, 3, 0)}
+    loose.page.evaluate("() => window.__test.app.prefs.set('panel.open', '')")
 
 
 def test_a_socket_of_another_type_takes_no_wire(loose):
@@ -343,3 +378,23 @@ def test_a_link_of_types_that_do_not_fit_says_why(editor):
     graph["nodes"][1]["inputs"][0]["link"] = 1
     editor.open(graph)
     assert words_of_hover(editor, 1) == "This output gives latent; the input takes image."
+
+
+def test_swap_a_node_from_its_menu(hello):
+    hello.menu(hello.title(6), "Replace")
+    hello.page.locator(".palette").wait_for()
+    hello.page.keyboard.type("vae decode tiled")
+    hello.key("Enter")
+    assert any(node["type"] == "VAEDecodeTiled" for node in hello.graph()["nodes"].values())
+    assert len(hello.graph()["nodes"]) == 7
+
+
+def test_swap_keeps_values_of_the_same_name(hello):
+    hello.click(hello.title(5))
+    hello.key("Shift+R")
+    hello.page.locator(".palette").wait_for()
+    hello.page.keyboard.type("ksampler advanced")
+    hello.key("Enter")
+    hello.settle()
+    made = next(node for node in hello.graph()["nodes"].values() if node["type"] == "KSamplerAdvanced")
+    assert (made["values"]["steps"], made["values"]["cfg"], made["values"]["sampler_name"]) == (4, 4.0, "euler")

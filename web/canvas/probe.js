@@ -70,6 +70,12 @@ export function probe(stage) {
       const [x, y] = ioPos(stage.graph, side, index);
       return this.page(x, y);
     },
+    /** Page coordinates of the middle of the first picture on a node. @param {import('../graph/model.js').NodeId} id */
+    picture(id) {
+      const node = stage.graph.node(id);
+      const box = node && stage.media.box(node);
+      return box ? this.page(box.x + box.w / 2, box.y + box.h / 2) : null;
+    },
     /** A point on a link, in graph units. @param {number} link */
     wire(link) {
       stage.fresh();

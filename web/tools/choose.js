@@ -82,7 +82,7 @@ function onPort(stage, p, hit) {
 function onWidget(stage, p, hit, double) {
   const slot = hit.node.inputs.find((s) => s.widget?.name === hit.widget.name);
   const linked = slot?.link !== null && slot?.link !== undefined;
-  const held = p.alt || p.ctrl || linked || hit.node.flags.pinned && hit.widget.kind === 'markdown';
+  const held = p.alt || (p.ctrl && hit.widget.kind !== 'number') || linked || hit.node.flags.pinned && hit.widget.kind === 'markdown';
   if (double && hit.widget.kind === 'markdown') return click(() => stage.openWidget(hit.node, hit.widget));
   const tool = held ? null : kindOf(hit.widget.kind).press(stage, hit, p);
   if (!tool) return onNode(stage, p, { kind: 'body', node: hit.node }, false);

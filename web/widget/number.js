@@ -79,8 +79,9 @@ function press(stage, target, press) {
       last = value;
       gesture.edit((/** @type {any} */ e) => setValue(e, node.id, widget.name, value));
     },
-    end() {
+    end(p) {
       if (gesture) gesture.done();
+      else if (p.ctrl) stage.doc.select({ nodes: [node.id] }, 'toggle');
       else open(stage, target);
     },
     cancel() {
