@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.diffusion.parts import Part, Row, Tensors
 from engine.diffusion.patches import Adapter, Delta, Difference, Glora, Hadamard, Kronecker, LowRank, Patch, Replace, Rows, Scale
+from engine.diffusion.rotations import Rotation
 
 if TYPE_CHECKING:
     from engine.diffusion.clip import Clip
@@ -30,6 +31,7 @@ SUFFIXES: Mapping[str, str] = {
     ".lokr_w1": "kr1", ".lokr_w1_a": "kr1_a", ".lokr_w1_b": "kr1_b",
     ".lokr_w2": "kr2", ".lokr_w2_a": "kr2_a", ".lokr_w2_b": "kr2_b", ".lokr_t2": "krt2",
     ".a1.weight": "a1", ".a2.weight": "a2", ".b1.weight": "b1", ".b2.weight": "b2",
+    ".oft_blocks": "oft", ".rescale": "rescale", ".bm.weight": "bm",
     ".diff": "diff", ".diff_b": "diff_b", ".w_norm": "diff", ".b_norm": "diff_b", ".set_weight": "set",
     ".on_input": "on_input", ".weight": "ia3",
 }  # fmt: skip
@@ -162,7 +164,9 @@ def _delta(pieces: Mapping[str, Tensor], alpha: float | None, dora: Tensor | Non
         second = p["kr2"] if "kr2" in p else (p["kr2_a"], p["kr2_b"])
         return Kronecker(first, second, p.get("krt2"), alpha, dora)
     if "a1" in p and "a2" in p and "b1" in p and "b2" in p:
-        return Glora(p["a1"], p["a2"], p["b1"], p["b2"], alpha, dora)
+        return Glora(p["a1"], p["a2"], p["b1"], p["b2"], alpha, dora, p.get("bm"))
+    if "oft" in p:
+        return Rotation(p["oft"], alpha or 0.0, p.get("rescale"))
     if "ia3" in p and "on_input" in p:
         return Scale(p["ia3"], bool(p["on_input"]))
     return None
@@ -178,6 +182,8 @@ def _check(part: Part, row: Row, target: str, delta: Delta, module: str) -> None
     if isinstance(delta, LowRank):
         kernel = delta.mid.shape[2:].numel() if delta.mid is not None else 1
         theirs = (delta.up.shape[0], delta.down[0].numel() * kernel)
+    elif isinstance(delta, Rotation):
+        theirs = (delta.outputs, ours[1])
     elif isinstance(delta, Hadamard) and delta.t1 is None:
         theirs = (delta.w1_a.shape[0], delta.w1_b.shape[1])
     elif isinstance(delta, Difference) and delta.value.ndim != weight.ndim:

@@ -137,7 +137,7 @@ class Kronecker:
             second = _float(self.w2, weight)
         first = first.reshape(*first.shape, *[1] * (second.ndim - first.ndim))
         scale = self.alpha / rank if self.alpha is not None and rank is not None else 1.0
-        return _added(weight, torch.kron(first, second).reshape(weight.shape), strength, scale, self.dora)
+        return _added(weight, torch.kron(first, second.contiguous()).reshape(weight.shape), strength, scale, self.dora)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +150,7 @@ class Glora:
     b2: Tensor
     alpha: float | None = None
     dora: Tensor | None = None
+    bm: Tensor | None = None  # the core of b, of a Tucker-decomposed convolution
 
     def apply(self, weight: Tensor, strength: float) -> Tensor:
         a1, a2, b1, b2 = (_float(t, weight).flatten(1) for t in (self.a1, self.a2, self.b1, self.b2))
@@ -160,7 +161,11 @@ class Glora:
             change = torch.einsum("oi...,ir,rj->oj...", weight, a2, a1)
         else:
             change = (weight.flatten(1) @ a2 @ a1).reshape(weight.shape)
-        change = change + (b2 @ b1).reshape(weight.shape)
+        if self.bm is not None:
+            added = torch.einsum("or,rs...,si->oi...", b2, _float(self.bm, weight), b1)
+        else:
+            added = (b2 @ b1).reshape(weight.shape)
+        change = change + added
         return _added(weight, change, strength, 1.0 if self.alpha is None else self.alpha / rank, self.dora)
 
 
