@@ -42,19 +42,24 @@ class Disk:
         self.blobs.mkdir(parents=True, exist_ok=True)
         self.names.mkdir(parents=True, exist_ok=True)
         self.nbytes = sum(entry.stat().st_size for entry in os.scandir(self.blobs))
+        # Nearly every look-up is for what is not there: the file system need not be asked.
+        self._known = {entry.name for entry in os.scandir(self.names)}
 
     def __contains__(self, key: Key) -> bool:
-        return self._name(key).exists()
+        return self._name(key) in self._known
 
     def get(self, key: Key) -> tuple[tuple[Any, ...], float] | None:
         """The values under ``key`` and the seconds they took."""
         name = self._name(key)
+        if name not in self._known:
+            return None
         try:
-            note = json.loads(name.read_text())
+            note = json.loads((self.names / name).read_text())
             blob = self.blobs / f"{note['blob']}.safetensors"
             data = blob.read_bytes()
         except (OSError, ValueError, KeyError, TypeError):
-            name.unlink(missing_ok=True)
+            self._known.discard(name)
+            (self.names / name).unlink(missing_ok=True)
             return None
         if blake2b(data, digest_size=NBYTES).hexdigest() != note["blob"]:
             log.warning("a cached result on disk was damaged and is dropped: %s", blob.name)
@@ -77,7 +82,9 @@ class Disk:
                 if not blob.exists():
                     _write(blob, data)
                     self.nbytes += len(data)
-                _write(self._name(key), json.dumps({"blob": digest, "seconds": seconds}).encode())
+                name = self._name(key)
+                _write(self.names / name, json.dumps({"blob": digest, "seconds": seconds}).encode())
+                self._known.add(name)
             if self.nbytes > self.max_bytes:
                 self._shrink()
         except NotPortable:
@@ -85,8 +92,8 @@ class Disk:
         except OSError as error:
             log.warning("a result could not be cached on disk: %s", error)
 
-    def _name(self, key: Key) -> Path:
-        return self.names / blake2b(key, key=self._salt, digest_size=NBYTES).hexdigest()
+    def _name(self, key: Key) -> str:
+        return blake2b(key, key=self._salt, digest_size=NBYTES).hexdigest()
 
     def _shrink(self) -> None:
         with self._lock:

@@ -49,18 +49,24 @@ def free_networks(job: Job) -> list[str]:
 
 @dataclass
 class LocalExecutor:
-    """Runs graphs one after another or side by side; they share the lanes and the cache. Usable from any thread or loop."""
+    """Runs graphs one after another or side by side; they share the lanes and the cache. Usable from any thread or loop.
+
+    ``home`` is a loop that async nodes may hold up; without one a loop of its own is made, on a thread of its own.
+    """
 
     specs: Mapping[str, NodeSpec]
     cache: Cache = field(default_factory=Cache)
     relief: Relief = free_networks
     lanes: LocalLanes = field(default_factory=LocalLanes)
+    home: asyncio.AbstractEventLoop | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def run(self, graph: Graph, job: Job) -> Results:
-        """Run a graph on the engine's own thread, so that no node can hold up the caller's loop."""
+        """Run a graph on the engine's own thread, so that no node can hold up the caller's loop. At home it is simply run."""
         work = execute(graph, job, specs=self.specs, cache=self.cache, lanes=self.lanes, relief=self.relief)
+        if self.home is asyncio.get_running_loop():
+            return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._own_loop()))
 
     def run_sync(self, graph: Graph, job: Job) -> Results:
@@ -86,6 +92,8 @@ class LocalExecutor:
         self.close()
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
+        if self.home is not None:
+            return self.home
         with self._lock:
             if self._loop is None:
                 loop = self._loop = asyncio.new_event_loop()

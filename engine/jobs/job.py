@@ -36,6 +36,9 @@ FINISHED = (State.DONE, State.FAILED, State.CANCELLED)
 OPEN = (State.QUEUED, State.RUNNING)
 
 
+ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 def now() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -43,7 +46,7 @@ def now() -> int:
 
 def dump(value: object) -> str:
     """Compact JSON in ASCII, so that no odd character in a prompt can break a store or a socket."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return ENCODER.encode(value)
 
 
 def plain(value: Any) -> Any:

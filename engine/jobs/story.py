@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from engine import events
@@ -24,6 +25,8 @@ FREQUENT_BELOW = 64
 """A snapshot of a job with more nodes than this is told at most every ``SNAPSHOT_SECONDS``: it grows with the graph."""
 NODE_COST = "node_cost"
 """Ours: what a node took in seconds and bytes. ComfyUI has no such message, so it goes only to clients that know it."""
+MOVING = ("value", "max", "state")
+"""What changes of a node's state while it runs."""
 KEPT = ("execution_start", "execution_cached", "execution_success", "execution_error", "execution_interrupted")
 
 
@@ -42,6 +45,7 @@ class Story:
     last_node: str | None = None
     last_display: str | None = None
     _texts: dict[str, str] = field(default_factory=dict)
+    _lasting: dict[str, tuple[str, str]] = field(default_factory=dict)
     _told_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -127,7 +131,14 @@ class Story:
         """Keep a node's state, and its text: most of a snapshot is as it was in the one before."""
         node = state["node_id"]
         self.nodes[node] = state
-        self._texts[node] = f"{dump(node)}:{dump(state)}"
+        lasting = self._lasting.get(node)
+        if lasting is None:
+            rest = {name: state[name] for name in state if name not in MOVING}
+            lasting = self._lasting[node] = dump(node), dump(rest)[1:]
+        value, most = state["value"], state["max"]
+        if isfinite(value) and isfinite(most):
+            head = f'{{"value":{value!r},"max":{most!r},"state":"{state["state"]}",'
+            self._texts[node] = f"{lasting[0]}:{head}{lasting[1]}"
 
     def progress_state(self) -> Message:
         """Where every node stands that has begun."""

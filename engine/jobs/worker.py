@@ -63,11 +63,14 @@ class Worker:
         self._between: list[Callable[[], None]] = []
         self._asked: deque[str] = deque(maxlen=64)
         self._thread = threading.Thread(target=self._main, name="worker", daemon=True)
+        self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
+        self._heart_stops = threading.Event()
 
     # from any thread --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self._thread.start()
+        self._heart.start()
 
     def wake(self) -> None:
         """A job was queued, or the queue goes on."""
@@ -100,6 +103,7 @@ class Worker:
             self.running.parked = True
             self.running.cancel()
         self.wake()
+        self._heart_stops.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
 
@@ -156,7 +160,6 @@ class Worker:
         running.note(f"started, attempt {job.attempts}")
         if job.cancel_asked or job.id in self._asked:
             running.cancel()
-        heart = asyncio.ensure_future(self._keep_alive(running))
         try:
             await self._execute(running, lambda event: self._hear(running, event))
         except (CancelledError, asyncio.CancelledError):
@@ -164,7 +167,6 @@ class Worker:
         except Exception as problem:
             running.last = running.last or failure(job.id, problem)
         finally:
-            heart.cancel()
             self.running = None
         if running.lost:
             log.warning("Job %s is no longer this worker's; what it did here is dropped.", job.id)
@@ -214,14 +216,24 @@ class Worker:
             running.note(f"node {event.node} stopped its branch: {event.message}")
         self._tell(running, event, running.story.tell(event))
 
-    async def _keep_alive(self, running: Running) -> None:
-        """Renew the lease; stop the job where someone asked for that in another process, or gave it away."""
-        while True:
-            await asyncio.sleep(self.leases.lease_ms / 3000)
-            if not await asyncio.wrap_future(self.leases.beat(running.job.id)):
-                job = await asyncio.to_thread(self.store.get, running.job.id)
-                running.lost = job is None or job.worker != self.leases.worker or job.state is not State.RUNNING
-                running.cancel()
+    # on the heart's thread --------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Renew the lease of the job in hand, whatever its nodes do to the worker's loop."""
+        while not self._heart_stops.wait(self.leases.lease_ms / 3000):
+            if (running := self.running) is not None:
+                try:
+                    self._keep_alive(running)
+                except Exception:
+                    log.exception("Job %s: its lease could not be renewed; it is tried again.", running.job.id)
+
+    def _keep_alive(self, running: Running) -> None:
+        """Renew a lease; stop the job where someone asked for that in another process, or gave it away."""
+        if self.leases.beat(running.job.id).result() or self.running is not running:
+            return
+        job = self.store.get(running.job.id)
+        running.lost = job is None or job.worker != self.leases.worker or job.state is not State.RUNNING
+        running.cancel()
 
 
 def failure(job_id: str, problem: BaseException) -> events.Failed:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from engine.jobs.job import dump, plain
 from engine.jobs.story import NODE_COST, Encoded, Message
 from engine.server import frames
 from engine.server.frames import Binary
@@ -57,7 +57,10 @@ class Client:
 def encode(name: str, data: object) -> str:
     if isinstance(data, Encoded):
         return f'{{"type":"{name}","data":{data}}}'
-    return json.dumps({"type": name, "data": data}, separators=(",", ":"))
+    try:
+        return dump({"type": name, "data": data})
+    except (TypeError, ValueError, RecursionError):
+        return dump({"type": name, "data": plain(data)})
 
 
 class Hub:

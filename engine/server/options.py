@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,10 +55,12 @@ class Options:
         return not self.loopback if self.login is None else self.login
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback)
 
 
+@lru_cache(1024)
 def is_address(host: str) -> bool:
     """Whether this is an address and not a name."""
     try:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -47,7 +46,7 @@ class Runtime:
         self.folders = folders
         self._load = load
         self._loaded: Future[Engine] = Future()
-        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._graphs: dict[str, Graph] = {}
 
     @property
     def loaded(self) -> Engine | None:
@@ -79,11 +78,9 @@ class Runtime:
         return build(parse(prompt), engine.specs, folders, targets=targets, strict=False)
 
     def keep(self, job_id: str, graph: "Graph") -> None:
-        """Remember a checked graph, so that it need not be built again when its turn comes."""
-        if len(graph.steps) <= NODES_KEPT:
+        """Remember a checked graph, so that it need not be built again when its turn comes; of many the first."""
+        if len(graph.steps) <= NODES_KEPT and len(self._graphs) < GRAPHS_KEPT:
             self._graphs[job_id] = graph
-            while len(self._graphs) > GRAPHS_KEPT:
-                self._graphs.popitem(last=False)
 
     def forget(self, job_id: str) -> None:
         self._graphs.pop(job_id, None)

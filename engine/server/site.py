@@ -18,6 +18,7 @@ from engine.outputs import settle
 from engine.run import Job as Execution
 from engine.server.access import DEFAULT_ID, folders_of
 from engine.server.attempts import Attempts
+from engine.server.heap import Heap
 from engine.server.hub import Address, Hub
 from engine.server.listeners import Listeners
 from engine.server.log_book import LogBook
@@ -62,6 +63,7 @@ class Site:
         self.counts: dict[str, float] = {}
         self.ready: asyncio.Future[None]
         self.attempts = Attempts()
+        self.heap = Heap()
         self.settings_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -111,7 +113,8 @@ class Site:
         self.worker = Worker(self.store, self._execute, self._tell, self.runtime.prepare)
 
     def _meet(self, engine: Engine) -> Engine:
-        """Connect what packs tell clients with the hub."""
+        """Connect what packs tell clients with the hub. All that serving needs is there now."""
+        self.heap.loaded()
         if engine.guests is not None:
             from engine.server.pack_jobs import PackJobs
 
@@ -189,6 +192,7 @@ class Site:
             messages = [*messages, ("status", self.hub.status())]
             self.hub.queue_changed()
             self.counts[event.kind] = self.counts.get(event.kind, 0) + 1
+            self.heap.loaded()
             shutil.rmtree(self.journal(job.id), ignore_errors=True)
             settle(job.id, self.folders_of(job.owner))
         self.hub.tell(address, job.id, messages)

@@ -1,5 +1,6 @@
 """Settings made into what the server needs: its options, and the engine that it loads behind the socket."""
 
+import asyncio
 import importlib.util
 import json
 import logging
@@ -74,14 +75,14 @@ def front_end(settings: Settings) -> Path:
 
 
 def engine_of(settings: Settings) -> Engine:
-    """Read the node types and make an executor; called on the worker's thread."""
+    """Read the node types and make an executor; called on the worker's loop, which is the executor's home."""
     from engine.executors.local import LocalExecutor
     from engine.packs.loading import load_nodes
 
     residency = settings.residency()
     registry, guests = load_nodes(settings, residency)
     results = settings.cache(settings.folders().work("user") / "cache")
-    executor = LocalExecutor(registry.specs, cache=results)
+    executor = LocalExecutor(registry.specs, cache=results, home=asyncio.get_running_loop())
 
     def free(models: bool, all_results: bool) -> None:
         if models and "engine.diffusion.residency" in sys.modules:

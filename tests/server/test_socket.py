@@ -178,11 +178,11 @@ def test_packs_send_what_they_like(server: Server) -> None:
 
     one, two = server.socket("one"), server.socket("two")
     server.site.hub.send("my.event", {"a": 1})
-    server.site.hub.send("my.other", {"b": 2}, "two")
+    server.site.hub.send("my.other", {"b": 2, "no JSON": float("nan")}, "two")
     server.site.hub.send(Binary.UNENCODED, ("PNG", Image.new("RGB", (64, 32)), 16), "two")
     server.site.hub.send(Binary.TEXT, b"raw", "two")
     assert one.until(lambda m: m["type"] == "my.event")[-1]["data"] == {"a": 1}
-    assert two.until(lambda m: m["type"] == "my.other")[-1]["data"] == {"b": 2}
+    assert two.until(lambda m: m["type"] == "my.other")[-1]["data"] == {"b": 2, "no JSON": None}
     frame = two.receive()
     assert frame[:8] == b"\0\0\0\1\0\0\0\2"
     assert frame[8:12] == b"\x89PNG"
