@@ -8,53 +8,7 @@ import { History } from '../graph/undo.js';
 import { boxOf } from '../graph/shape.js';
 import { valueOf, widgetNamed } from '../graph/model.js';
 import { workflowFromJson, workflowToJson } from '../graph/json.js';
-import { dice, txt2img } from './fixture.js';
-
-/** One random edit. @param {Edit} e @param {() => number} random */
-function mutate(e, random) {
-  const graph = e.graph;
-  /** @template T @param {Iterable<T>} list @returns {T} */
-  const pick = (list) => { const all = [...list]; return all[Math.floor(random() * all.length)]; };
-  const nodes = [...graph.nodes.keys()];
-  const some = nodes.filter(() => random() < 0.3);
-  const id = pick(nodes);
-  const types = ['KSampler', 'VAEDecode', 'LoadImage', 'Any', 'Reroute', 'PrimitiveNode', 'Growing', 'Choice', 'Note'];
-  const acts = [
-    () => edit.addNode(e, pick(types), [random() * 900, random() * 900]),
-    () => id !== undefined && edit.removeItems(e, { nodes: [id] }, { heal: random() < 0.5 }),
-    () => edit.moveItems(e, { nodes: some, groups: graph.groups.keys(), reroutes: graph.reroutes.keys() }, random() * 99, -random() * 9),
-    () => {
-      const [a, b] = [graph.node(pick(nodes)), graph.node(pick(nodes))];
-      if (!a || !b) return;
-      const widget = pick(b.widgets);
-      const to = widget && random() < 0.4 ? { widget: widget.name } : { slot: Math.floor(random() * b.inputs.length) };
-      if (a.outputs.length) edit.connect(e, { node: a.id, slot: Math.floor(random() * a.outputs.length) }, { node: b.id, ...to });
-    },
-    () => graph.links.size && edit.disconnect(e, pick(graph.links.keys())),
-    () => graph.links.size && edit.addReroute(e, pick(graph.links.keys()), [random(), random()]),
-    () => graph.reroutes.size && edit.removeReroute(e, pick(graph.reroutes.keys())),
-    () => {
-      const node = graph.node(id);
-      const widget = node && pick(node.widgets);
-      if (node && widget) edit.setValue(e, node.id, widget.name, widget.kind === 'number' ? Math.round(random() * 100) : widget.options.choice ? 'match' : `v${Math.round(random() * 9)}`);
-    },
-    () => edit.setMode(e, some, pick([0, 2, 4])),
-    () => edit.setFlag(e, some, pick(['collapsed', 'pinned']), random() < 0.5),
-    () => edit.groupAround(e, some, 'a group'),
-    () => graph.groups.size && edit.removeItems(e, { groups: [pick(graph.groups.keys())] }),
-    () => id !== undefined && edit.setTitle(e, id, random() < 0.5 ? 'A title' : ''),
-    () => duplicate(e, { nodes: some }, [30, 30], { links: random() < 0.5 }),
-    () => id !== undefined && swapNode(e, id, pick(types)),
-    () => edit.align(e, some, 'left'),
-    () => edit.distribute(e, some, 'y'),
-    () => some.length > 1 && makeSubgraph(e, some),
-    () => { const host = [...graph.nodes.values()].find((node) => e.flow.subs.has(node.type)); if (host && random() < 0.5) unpack(e, host.id); },
-    () => graph.links.size && id !== undefined && edit.insertOnLink(e, pick(graph.links.keys()), id),
-    () => edit.raise(e, some),
-    () => edit.setColor(e, some, pick(['red', null])),
-  ];
-  pick(acts)?.();
-}
+import { dice, mutate, txt2img } from './fixture.js';
 
 /** What must hold of any graph. @param {import('../graph/model.js').Graph} graph */
 function sound(graph) {

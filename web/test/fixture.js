@@ -3,7 +3,9 @@
 import { Defs } from '../graph/defs.js';
 import { Workflow } from '../graph/model.js';
 import { Edit } from '../graph/record.js';
-import { addNode, connect } from '../graph/edit.js';
+import * as edit from '../graph/edit.js';
+import { duplicate, swapNode } from '../graph/copy.js';
+import { makeSubgraph, unpack } from '../graph/sub.js';
 
 /** @param {any} required @param {any[]} output @param {any} [more] */
 const node = (required, output, more = {}) => ({
@@ -42,10 +44,56 @@ export function dice(seed) {
 export function txt2img() {
   const flow = new Workflow(defs());
   const e = new Edit(flow, flow.root, 'build');
-  const [loader, good, bad, latent, sampler, decode, save] = ['CheckpointLoaderSimple', 'CLIPTextEncode', 'CLIPTextEncode', 'EmptyLatentImage', 'KSampler', 'VAEDecode', 'SaveImage'].map((type, i) => addNode(e, type, [i * 300, 50 * i]));
+  const [loader, good, bad, latent, sampler, decode, save] = ['CheckpointLoaderSimple', 'CLIPTextEncode', 'CLIPTextEncode', 'EmptyLatentImage', 'KSampler', 'VAEDecode', 'SaveImage'].map((type, i) => edit.addNode(e, type, [i * 300, 50 * i]));
   for (const [a, i, b, j] of /** @type {[any, number, any, number][]} */ ([[loader, 0, sampler, 0], [loader, 1, good, 0], [loader, 1, bad, 0], [good, 0, sampler, 1], [bad, 0, sampler, 2], [latent, 0, sampler, 3], [sampler, 0, decode, 0], [loader, 2, decode, 1], [decode, 0, save, 0]])) {
-    if (!connect(e, { node: a.id, slot: i }, { node: b.id, slot: j })) throw new Error(`cannot wire ${a.type} to ${b.type}`);
+    if (!edit.connect(e, { node: a.id, slot: i }, { node: b.id, slot: j })) throw new Error(`cannot wire ${a.type} to ${b.type}`);
   }
   e.settle();
   return { flow, loader, good, bad, latent, sampler, decode, save };
+}
+
+/** One random edit. @param {Edit} e @param {() => number} random */
+export function mutate(e, random) {
+  const graph = e.graph;
+  /** @template T @param {Iterable<T>} list @returns {T} */
+  const pick = (list) => { const all = [...list]; return all[Math.floor(random() * all.length)]; };
+  const nodes = [...graph.nodes.keys()];
+  const some = nodes.filter(() => random() < 0.3);
+  const id = pick(nodes);
+  const types = ['KSampler', 'VAEDecode', 'LoadImage', 'Any', 'Reroute', 'PrimitiveNode', 'Growing', 'Choice', 'Note'];
+  const acts = [
+    () => edit.addNode(e, pick(types), [random() * 900, random() * 900]),
+    () => id !== undefined && edit.removeItems(e, { nodes: [id] }, { heal: random() < 0.5 }),
+    () => edit.moveItems(e, { nodes: some, groups: graph.groups.keys(), reroutes: graph.reroutes.keys() }, random() * 99, -random() * 9),
+    () => {
+      const [a, b] = [graph.node(pick(nodes)), graph.node(pick(nodes))];
+      if (!a || !b) return;
+      const widget = pick(b.widgets);
+      const to = widget && random() < 0.4 ? { widget: widget.name } : { slot: Math.floor(random() * b.inputs.length) };
+      if (a.outputs.length) edit.connect(e, { node: a.id, slot: Math.floor(random() * a.outputs.length) }, { node: b.id, ...to });
+    },
+    () => graph.links.size && edit.disconnect(e, pick(graph.links.keys())),
+    () => graph.links.size && edit.addReroute(e, pick(graph.links.keys()), [random(), random()]),
+    () => graph.reroutes.size && edit.removeReroute(e, pick(graph.reroutes.keys())),
+    () => {
+      const node = graph.node(id);
+      const widget = node && pick(node.widgets);
+      if (node && widget) edit.setValue(e, node.id, widget.name, widget.kind === 'number' ? Math.round(random() * 100) : widget.options.choice ? 'match' : `v${Math.round(random() * 9)}`);
+    },
+    () => edit.setMode(e, some, pick([0, 2, 4])),
+    () => edit.setFlag(e, some, pick(['collapsed', 'pinned']), random() < 0.5),
+    () => edit.groupAround(e, some, 'a group'),
+    () => graph.groups.size && edit.removeItems(e, { groups: [pick(graph.groups.keys())] }),
+    () => id !== undefined && edit.setTitle(e, id, random() < 0.5 ? 'A title' : ''),
+    () => duplicate(e, { nodes: some }, [30, 30], { links: random() < 0.5 }),
+    () => id !== undefined && swapNode(e, id, pick(types)),
+    () => edit.align(e, some, 'left'),
+    () => edit.distribute(e, some, 'y'),
+    () => some.length > 1 && makeSubgraph(e, some),
+    () => { const host = [...graph.nodes.values()].find((node) => e.flow.subs.has(node.type)); if (host && random() < 0.5) unpack(e, host.id); },
+    () => graph.links.size && id !== undefined && edit.insertOnLink(e, pick(graph.links.keys()), id),
+    () => edit.raise(e, some),
+    () => edit.setColor(e, some, pick(['red', null])),
+  ];
+  pick(acts)?.();
 }

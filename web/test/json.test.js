@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import test from 'node:test';
 import { workflowFromJson, workflowToJson } from '../graph/json.js';
 import { valueOf, widgetNamed } from '../graph/model.js';
-import { defs } from './fixture.js';
+import { Edit } from '../graph/record.js';
+import { INFO, defs, dice, mutate, txt2img } from './fixture.js';
 
 /** @param {any} value */
 const plain = (value) => JSON.parse(JSON.stringify(value));
@@ -78,14 +79,58 @@ test('every shipped workflow comes back as it was', () => {
   }
 });
 
-test('what litegraph 0.17.2 reads and writes, we read and write the same', async (t) => {
-  let litegraph;
-  try {
-    litegraph = await import(/** @type {string} */ ('@comfyorg/litegraph'));
-  } catch {
-    return t.skip('litegraph is not installed: npm install --prefix web');
+test('what litegraph 0.17.2 reads and writes, we read and write the same', async () => {
+  const { LGraph } = await import(/** @type {string} */ ('@comfyorg/litegraph'));
+  const build = await litegraphBuilder();
+  const seen = { reroutes: 0, groups: 0, subgraphs: 0, floating: 0 };
+  for (let seed = 1; seed <= 60; seed++) {
+    const graph = build(dice(seed));
+    const file = plain(graph.serialize());
+    seen.reroutes += file.extra?.reroutes?.length ?? 0;
+    seen.groups += file.groups.length;
+    seen.subgraphs += file.definitions?.subgraphs?.length ?? 0;
+    seen.floating += file.floatingLinks?.length ?? 0;
+    const ours = again(file);
+    assert.deepEqual(ours, file, `seed ${seed}`);
+    // It numbers the order of nodes anew when it reads, so what it makes of ours is compared with what it makes of its own.
+    const [mine, its] = [ours, file].map((data) => {
+      const back = new LGraph();
+      build.teach(back);
+      back.configure(plain(data));
+      return plain(back.serialize());
+    });
+    assert.deepEqual(mine, its, `seed ${seed}, read again by litegraph`);
   }
-  const { LGraph, LiteGraph, LGraphNode } = litegraph;
+  assert.ok(seen.reroutes > 20 && seen.groups > 20 && seen.subgraphs > 5, JSON.stringify(seen));
+});
+
+test('litegraph opens what we write after any edits', async () => {
+  const { LGraph, LiteGraph, LGraphNode } = await import(/** @type {string} */ ('@comfyorg/litegraph'));
+  for (const type of Object.keys(INFO)) LiteGraph.registerNodeType(type, class extends LGraphNode {});
+  for (let seed = 1; seed <= 25; seed++) {
+    const random = dice(seed);
+    const { flow } = txt2img();
+    for (let i = 0; i < 15; i++) {
+      const e = new Edit(flow, flow.root);
+      mutate(e, random);
+      e.settle();
+    }
+    const file = plain(workflowToJson(flow));
+    const graph = new LGraph();
+    graph.configure(plain(file));
+    const written = plain(graph.serialize());
+    const wires = (/** @type {any} */ data) => data.links.map((/** @type {any[]} */ link) => link.slice(0, 5).join()).sort();
+    assert.deepEqual(wires(written), wires(file), `seed ${seed}: the same wires`);
+    const boxes = (/** @type {any} */ data) => data.nodes.map((/** @type {any} */ node) => [node.id, node.type, node.mode, node.pos.map(Math.fround), node.flags]);
+    assert.deepEqual(boxes(written), boxes(file), `seed ${seed}: the same nodes`);
+    assert.deepEqual((written.extra?.reroutes ?? []).map((/** @type {any} */ one) => one.id).sort(), (file.extra?.reroutes ?? []).map((/** @type {any} */ one) => one.id).sort(), `seed ${seed}: the same reroutes`);
+    assert.deepEqual(written.groups.map((/** @type {any} */ one) => [one.title, ...one.bounding]), file.groups.map((/** @type {any} */ one) => [one.title, ...one.bounding.map(Math.fround)]), `seed ${seed}: the same groups`);
+  }
+});
+
+/** What makes graphs with litegraph itself: nodes, wires, bends, groups, modes, colours, subgraphs, and what is left when some are gone. */
+async function litegraphBuilder() {
+  const { LGraph, LiteGraph, LGraphNode, LGraphGroup, SubgraphNode } = await import(/** @type {string} */ ('@comfyorg/litegraph'));
   class Box extends LGraphNode {
     constructor() {
       super('Box');
@@ -93,26 +138,53 @@ test('what litegraph 0.17.2 reads and writes, we read and write the same', async
       this.addInput('b', 'LATENT');
       this.addOutput('x', 'IMAGE');
       this.addOutput('y', 'LATENT');
+      this.addWidget('number', 'n', 3, () => {}, { min: 0, max: 9 });
+      this.serialize_widgets = true;
     }
   }
   LiteGraph.registerNodeType('Box', Box);
-  const graph = new LGraph();
-  const nodes = [0, 1, 2, 3].map((i) => {
-    const node = LiteGraph.createNode('Box');
-    node.pos = [i * 200.5, i * 33];
-    graph.add(node);
-    return node;
+  /** A graph learns to make the nodes of its subgraphs, which litegraph leaves to its user. @param {any} graph */
+  const teach = (graph) => graph.events.addEventListener('subgraph-created', (/** @type {any} */ { detail: { subgraph } }) => {
+    const blank = { id: -1, type: subgraph.id, pos: [0, 0], size: [100, 100], inputs: [], outputs: [], flags: {}, order: 0, mode: 0 };
+    LiteGraph.registerNodeType(subgraph.id, class extends SubgraphNode {
+      constructor() {
+        super(graph, subgraph, blank);
+      }
+    });
   });
-  nodes[0].connect(0, nodes[1], 0);
-  nodes[0].connect(0, nodes[2], 0);
-  nodes[1].connect(1, nodes[3], 1);
-  nodes[2].connect(0, nodes[3], 0);
-  const link = [...graph._links.values()][0];
-  graph.createReroute([77, 88], link);
-  const file = plain(graph.serialize());
-  const ours = again(file);
-  assert.deepEqual(ours, file);
-  const back = new LGraph();
-  back.configure(plain(ours));
-  assert.deepEqual(plain(back.serialize()), file);
-});
+  const build = (/** @type {() => number} */ random) => {
+    const graph = new LGraph();
+    teach(graph);
+    const count = 3 + Math.floor(random() * 9);
+    /** @type {any[]} */ const nodes = [];
+    for (let i = 0; i < count; i++) {
+      const node = LiteGraph.createNode('Box');
+      node.pos = [i * 200.5, Math.round(random() * 300) / 2];
+      graph.add(node);
+      if (random() < 0.3) node.title = `Named ${i}`;
+      if (random() < 0.2) Object.assign(node, { color: '#322', bgcolor: '#533' });
+      if (random() < 0.2) node.flags.collapsed = true;
+      node.mode = [0, 0, 0, 2, 4][Math.floor(random() * 5)];
+      node.widgets[0].value = Math.floor(random() * 9);
+      nodes.push(node);
+      for (const slot of [0, 1]) if (i && random() < 0.7) nodes[Math.floor(random() * i)].connect(slot, node, slot);
+    }
+    for (const link of [...graph._links.values()]) if (random() < 0.3) {
+      const first = graph.createReroute([Math.round(random() * 500), Math.round(random() * 300)], link);
+      if (first && random() < 0.4) graph.createReroute([Math.round(random() * 500), 40], link);
+    }
+    if (random() < 0.6) {
+      const group = new LGraphGroup('A group');
+      graph.add(group);
+      group.pos = [10, 20];
+      group.size = [400, 200];
+    }
+    if (random() < 0.5) graph.remove(nodes[Math.floor(random() * count)]);
+    if (random() < 0.3) {
+      const some = graph.nodes.slice(0, 2);
+      if (some.length === 2) graph.convertToSubgraph(new Set(some));
+    }
+    return graph;
+  };
+  return Object.assign(build, { teach });
+}
