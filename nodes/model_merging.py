@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from engine.node import Seed, Step, node
+from engine.node import Doc, Seed, Step, node
 from engine.types import Clip, Model
 
 Ratio = Annotated[float, Interval(ge=0.0, le=1.0), Step(0.01)]
@@ -69,7 +69,10 @@ def clip_merge_subtract(clip1: Clip, clip2: Clip, multiplier: Multiplier = 1.0) 
     return merge_clips(lambda row: lambda a, b: multiplier * (a - b), clip1, clip2)
 
 
-Method = Literal["weighted", "spherical", "add difference", "train difference", "sum twice", "DARE", "TIES"]
+Method = Literal["weighted", "spherical", "add difference", "train difference", "sum twice", "cosine", "DARE", "TIES"]
+BlockList = Annotated[
+    str, Doc("Empty, or an alpha a block: 26 numbers (BASE, IN00-11, M00, OUT00-11), 20 for SDXL, or pairs: output_blocks.=0.3")
+]
 WITH_THIRD = ("add difference", "train difference", "sum twice", "TIES")
 
 
@@ -82,17 +85,20 @@ def model_merge_method(
     alpha: Ratio = 0.5,
     beta: Ratio = 0.5,
     seed: Seed = 0,
+    blocks: BlockList = "",
 ) -> Model:
     """Merge A with B by a method of one's choice; ``alpha`` 0 is A.
 
     Add difference, train difference, sum twice and TIES need a third model C (for all but sum twice the common ancestor).
-    ``beta`` is C's share for sum twice, the share left out for DARE, the share kept for TIES. The seed is DARE's.
+    ``beta`` is C's share for sum twice, the share left out for DARE, the share kept for TIES. The seed is DARE's. ``blocks``
+    gives each block an alpha of its own.
     """
-    from engine.diffusion import merging
+    from engine.diffusion import merge_blocks, merging
 
-    formula = merging.method(method, alpha, beta, seed)
-    if method not in WITH_THIRD:
-        return merging.merge_models(lambda row: formula, model_a, model_b)
-    if model_c is None:
-        raise ValueError(f"{method} merges three models: connect model_c")
-    return merging.merge_models(lambda row: formula, model_a, model_b, model_c)
+    alphas = merge_blocks.read(blocks, alpha)
+    others = [model_b]
+    if method in WITH_THIRD:
+        if model_c is None:
+            raise ValueError(f"{method} merges three models: connect model_c")
+        others.append(model_c)
+    return merging.merge_models(lambda row: merging.method(method, alphas(row.source), beta, seed), model_a, *others)

@@ -1,4 +1,4 @@
-"""``main.py models inspect|hash|convert|merge``: what model files are, and other files made of them."""
+"""``main.py models inspect|hash|convert|prune|merge``: what model files are, and other files made of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.folders import Folders, MissingFileError
 from engine.settings import Settings
 
-METHODS = ("weighted", "spherical", "add difference", "train difference", "sum twice", "DARE", "TIES")
+METHODS = ("weighted", "spherical", "add difference", "train difference", "sum twice", "cosine", "DARE", "TIES")
 THREE = ("add difference", "train difference", "sum twice", "TIES")
 
 
@@ -28,12 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--dtype", choices=("fp32", "fp16", "bf16", "fp8"), help="number format; fp8 is for the denoiser alone")
     convert.add_argument("--prune", action="store_true", help="leave out what no picture is made from")
     convert.add_argument("--average", action="store_true", help="take training's running average in place of the weights")
+    prune = actions.add_parser("prune", help="write it without what no picture is made from: averages of training, schedules")
+    prune.add_argument("file", metavar="FILE")
+    prune.add_argument("result", type=Path)
+    prune.add_argument("--dtype", choices=("fp32", "fp16", "bf16", "fp8"), help="number format")
+    prune.set_defaults(prune=True, average=False)
     merge = actions.add_parser("merge", help="merge two or three checkpoints into one")
     merge.add_argument("files", nargs="+", metavar="FILE", help="two checkpoints, or three (A B C)")
     merge.add_argument("result", type=Path)
     merge.add_argument("--method", choices=METHODS, default="weighted")
     merge.add_argument("--alpha", type=float, default=0.5, help="0 is A (default 0.5)")
     merge.add_argument("--beta", type=float, default=0.5, help="share of C (sum twice), left out (DARE), kept (TIES)")
+    merge.add_argument(
+        "--blocks", default="", help="an alpha a block: 26 numbers (20 for SDXL), or output_blocks.=0.3 and the like"
+    )
     merge.add_argument("--seed", type=int, default=0)
     merge.add_argument("--vae", metavar="FILE", help="bake this VAE in")
     merge.add_argument("--lora", metavar="FILE[:STRENGTH]", action="append", default=[], help="work this LoRA in; repeatable")
@@ -42,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from engine.diffusion.containers import CheckpointError
 
-    action = {"inspect": inspect, "hash": hash_files, "convert": convert, "merge": merge}[arguments.action]
+    action = {"inspect": inspect, "hash": hash_files, "convert": convert, "prune": convert, "merge": merge}[arguments.action]
     try:
         return action(arguments, settings.folders())
     except (CheckpointError, MissingFileError, ValueError) as error:
@@ -97,7 +105,8 @@ def merge(arguments: argparse.Namespace, folders: Folders) -> int:
     from engine.diffusion.checkpoints import load_checkpoint, load_vae
     from engine.diffusion.containers import read_tensors
     from engine.diffusion.lora import apply_lora
-    from engine.diffusion.merging import merge_clips, merge_models, method
+    from engine.diffusion.merge_blocks import read as read_blocks
+    from engine.diffusion.merging import Formula, merge_clips, merge_models, method
     from engine.diffusion.saving import stream_checkpoint, write
 
     paths = [find(name, folders) for name in arguments.files]
@@ -105,17 +114,21 @@ def merge(arguments: argparse.Namespace, folders: Folders) -> int:
     if len(paths) != needed:
         raise ValueError(f"{arguments.method} merges {needed} files, not {len(paths)}")
     loaded = [load_checkpoint(path) for path in paths]
-    formula = method(arguments.method, arguments.alpha, arguments.beta, arguments.seed)
-    model = merge_models(lambda row: formula, *(one.model for one in loaded))
+    alphas = read_blocks(arguments.blocks, arguments.alpha)
+
+    def formula(alpha: float) -> Formula | None:
+        return method(arguments.method, alpha, arguments.beta, arguments.seed)
+
+    model = merge_models(lambda row: formula(alphas(row.source)), *(one.model for one in loaded))
     clips = [one.clip for one in loaded if one.clip is not None]
-    clip = merge_clips(lambda row: formula, *clips) if len(clips) == needed else loaded[0].clip
+    clip = merge_clips(lambda row: formula(alphas.base), *clips) if len(clips) == needed else loaded[0].clip
     vae = load_vae(find(arguments.vae, folders)) if arguments.vae else loaded[0].vae
     for word in arguments.lora:
         name, _, strength = word.rpartition(":") if word.rpartition(":")[0] else (word, "", "1")
         tensors = read_tensors(find(name, folders)).tensors
         patched, clip = apply_lora(model, clip, tensors, float(strength), float(strength))
         model = patched or model
-    recipe = {name: getattr(arguments, name) for name in ("method", "alpha", "beta", "seed", "vae", "lora")}
+    recipe = {name: getattr(arguments, name) for name in ("method", "alpha", "beta", "blocks", "seed", "vae", "lora")}
     recipe["files"] = [path.name for path in paths]
     write(arguments.result, stream_checkpoint(model, clip, vae, {"loom.merge": json.dumps(recipe)}))
     return told(paths[0], arguments.result)

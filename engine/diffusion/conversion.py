@@ -34,7 +34,7 @@ def convert(path: Path, dtype: str | None = None, *, prune: bool = False, averag
     tensors = averaged(file.tensors) if average else file.tensors
     kept = {name: tensor for name, tensor in tensors.items() if not prune or FLAGS.match(name) or prefixes.strangers([name])}
     entries = {name: Entry(_dtype(name, tensor, dtype), tuple(tensor.shape)) for name, tensor in kept.items()}
-    return stream_tensors(entries, kept.values(), file.metadata)
+    return stream_tensors(entries, kept.values(), file.metadata, list(kept.values()))
 
 
 def averaged(tensors: Tensors) -> dict[str, Tensor]:

@@ -37,6 +37,8 @@ def method(name: str, alpha: float, beta: float, seed: int) -> Formula | None:
             return train_difference(alpha)
         case "sum twice":
             return sum_twice(alpha, beta)
+        case "cosine":
+            return cosine(alpha)
         case "DARE":
             return dare(alpha, beta, seed)
         case "TIES":
@@ -92,6 +94,21 @@ def train_difference(alpha: float) -> Formula:
 def sum_twice(alpha: float, beta: float) -> Formula:
     """(1 - beta) ((1 - alpha) a + alpha b) + beta c."""
     return lambda a, b, c: a.lerp(b, alpha).lerp(c, beta)
+
+
+def cosine(alpha: float) -> Formula:
+    """Rows (outputs) keep a, the more alike a and b are there; ``alpha`` is taken off every row's share of a: at 1 all is b.
+
+    Likeness is the cosine, from 0 at the least alike row of the weight to 1 at the most.
+    """
+
+    def formula(a: Tensor, b: Tensor) -> Tensor:
+        alike = torch.nn.functional.cosine_similarity(a.reshape(len(a), -1), b.reshape(len(b), -1), dim=1)
+        low, high = alike.min(), alike.max()
+        share = torch.ones_like(alike) if high - low < 1e-6 else (alike - low) / (high - low)
+        return torch.lerp(b, a, (share - alpha).clamp(0, 1).reshape(-1, *[1] * (a.ndim - 1)))
+
+    return formula
 
 
 def dare(alpha: float, drop: float, seed: int) -> Formula:

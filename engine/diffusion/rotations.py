@@ -50,7 +50,8 @@ def cayley(blocks: Tensor, limit: float = 0.0) -> Tensor:
     if 0 < limit < norm:
         skew = skew * (limit / norm)
     identity = torch.eye(blocks.shape[-1], device=blocks.device)
-    return torch.linalg.solve(identity - skew, identity + skew, left=False)
+    turned: Tensor = torch.linalg.solve(identity - skew, identity + skew, left=False)
+    return turned
 
 
 def _butterfly(weight: Tensor, stages: Tensor, strength: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,11 +16,16 @@ from torch import Tensor
 
 from engine.diffusion.clip import Clip
 from engine.diffusion.containers.safetensors import DTYPES
+from engine.diffusion.merging import Blend
 from engine.diffusion.model import Model
 from engine.diffusion.parts import Part
 from engine.diffusion.patches import Patch, patched, touching
+from engine.diffusion.precision import return_memory
 from engine.diffusion.text.stacks import STACKS
 from engine.diffusion.vae import Vae
+
+HELD = 256 << 20
+"""Bytes written between two times the files' pages are let go."""
 
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -73,15 +78,37 @@ def stream(
         stored |= {piece.prefix + name: piece.part.stored[name] for name in sources}
     entries = {name: Entry(tensor.dtype, tuple(tensor.shape)) for name, tensor in {**stored, **flags}.items()}
     values = (tensor for piece in what for _, tensor in piece.tensors())
-    return stream_tensors(entries, chain(values, flags.values()), metadata or {})
+    mapped = [tensor for part in _read_from(what) for tensor in part.stored.values()]
+    return stream_tensors(entries, chain(values, flags.values()), metadata or {}, mapped)
 
 
-def stream_tensors(entries: Mapping[str, Entry], values: Iterable[Tensor], metadata: Mapping[str, str]) -> Iterator[bytes]:
-    """A safetensors file, piece by piece; ``values`` come in the order of ``entries`` and are cast to their types."""
+def stream_tensors(
+    entries: Mapping[str, Entry], values: Iterable[Tensor], metadata: Mapping[str, str], mapped: Sequence[Tensor] = ()
+) -> Iterator[bytes]:
+    """A safetensors file, piece by piece; ``values`` come in the order of ``entries`` and are cast to their types.
+
+    The pages of ``mapped``, the files they are made from, are let go now and then: no file need be in memory whole.
+    """
     header = _header(entries, metadata)
     yield len(header).to_bytes(8, "little") + header
+    held = 0
     for entry, value in zip(entries.values(), values, strict=True):
-        yield _bytes(value.to(entry.dtype))
+        data = _bytes(value.to(entry.dtype))
+        held += len(data)
+        yield data
+        if held > HELD:
+            return_memory(mapped)
+            held = 0
+
+
+def _read_from(what: Iterable[Piece]) -> set[Part]:
+    """The parts whose files are read: the pieces' own, and those merged into them."""
+    found = set()
+    for piece in what:
+        found.add(piece.part)
+        deltas = (delta for patch in piece.patches for some in patch.adapter.deltas.values() for delta in some)
+        found |= {other.part for delta in deltas if isinstance(delta, Blend) for other in delta.others}
+    return found
 
 
 def stream_checkpoint(

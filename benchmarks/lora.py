@@ -1,0 +1,121 @@
+"""Seconds to put ten LoRAs on a real-size UNet and to take them off, beside a plain merge of W + up down.
+
+    python benchmarks/lora.py [--family sdxl] [--loras 10] [--rank 16] [--threads 2]
+
+Weights are random half precision in memory; the LoRAs cover every projection of every attention and feed-forward block.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.diffusion.families.unet import UNetConfig
+    from engine.diffusion.parts import Part, Tensors
+
+COVERED = ("to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
+
+
+def configuration(family: str) -> UNetConfig:
+    from engine.diffusion.families.unet import UNetConfig
+
+    if family == "sdxl":
+        up = ((10, 10, 10), (2, 2, 2), (0, 0, 0))
+        return UNetConfig(4, 4, (320, 640, 1280), ((0, 0), (2, 2), (10, 10)), 10, up, 2048, linear=True, vector=2816)
+    up = ((0, 0, 0), (1, 1, 1), (1, 1, 1), (1, 1, 1))
+    return UNetConfig(4, 4, (320, 640, 1280, 1280), ((1, 1), (1, 1), (1, 1), (0, 0)), 1, up, 768, linear=False, vector=None)
+
+
+def make_part(config: UNetConfig) -> Part:
+    import torch
+
+    from engine.diffusion.families import unet
+    from engine.diffusion.parts import Part, straight
+
+    names = {name: parameter.shape for name, parameter in unet.build(config).named_parameters()}
+    noise = torch.randn(1 << 24, generator=torch.Generator().manual_seed(0)).half() * 0.02
+    stored = {name: noise.repeat(-(-shape.numel() // len(noise)))[: shape.numel()].view(shape) for name, shape in names.items()}
+    return Part("denoiser", lambda: unet.build(config), straight(stored), stored)
+
+
+def make_lora(part: Part, rank: int, seed: int) -> Tensors:
+    import torch
+
+    generator, tensors = torch.Generator().manual_seed(seed), {}
+    for name, weight in part.stored.items():
+        module = name.removesuffix(".weight")
+        if module.endswith(COVERED) and ".attentions." in name and weight.ndim > 1:
+            key = f"lora_unet_{module.replace('.', '_')}"
+            shape = (rank, *weight.shape[1:])
+            tensors[key + ".lora_up.weight"] = torch.randn(weight.shape[0], rank, generator=generator).half() * 0.01
+            tensors[key + ".lora_down.weight"] = torch.randn(shape, generator=generator).half() * 0.01
+    return tensors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=("sd15", "sdxl"), default="sdxl")
+    parser.add_argument("--loras", type=int, default=10)
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(options.threads)
+    measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    from engine.diffusion.lora import read_adapters
+    from engine.diffusion.patches import Patch
+    from engine.diffusion.precision import steady_allocator
+    from engine.diffusion.residency import Residency
+
+    steady_allocator()
+    part = make_part(configuration(options.family))
+    files = [make_lora(part, options.rank, seed) for seed in range(options.loras)]
+    place = Residency("cpu", budget=1 << 50)
+    modules = len(files[0]) // 2
+    size = f"{part.parameters / 1e9:.2f} G parameters"
+    print(f"{options.family}: {size}; {options.loras} LoRAs, {modules} modules each, rank {options.rank}", flush=True)
+    seconds("place the plain network", lambda: place(part))
+    start = time.perf_counter()
+    adapters = [read_adapters(tensors, [part])[0] for tensors in files]
+    print(f"{'read the files':34}{time.perf_counter() - start:8.2f} s")
+    patches = tuple(Patch(adapter, 0.1) for adapter in adapters)
+    ours = seconds("place it with all LoRAs", lambda: place(part, patches))
+    seconds("place it without them again", lambda: place(part))
+    theirs = seconds("merge them one by one (baseline)", lambda: merge(part, files))
+    print(f"{'ratio to the baseline':34}{theirs / ours:8.2f} x")
+
+
+def merge(part: Part, files: list[Tensors]) -> None:
+    """What a straightforward patcher does: W <- W + 0.1 up down, in float32, a file after another."""
+    for name, weight in part.stored.items():
+        key = f"lora_unet_{name.removesuffix('.weight').replace('.', '_')}"
+        if key + ".lora_up.weight" in files[0]:
+            merged = weight.float()
+            for tensors in files:
+                up, down = tensors[key + ".lora_up.weight"].float(), tensors[key + ".lora_down.weight"].float()
+                merged += 0.1 * (up.flatten(1) @ down.flatten(1)).view(weight.shape)
+
+
+def seconds(what: str, do: object) -> float:
+    assert callable(do)
+    start, cpu = time.perf_counter(), time.process_time()
+    do()
+    wall = time.perf_counter() - start
+    print(f"{what:34}{wall:8.2f} s {time.process_time() - cpu:8.2f} cpu", flush=True)
+    return wall
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""How much of the other model each block of a UNet takes: the lists of numbers people share for block-weighted merges."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+PLACE = re.compile(r"^(input_blocks|middle_block|output_blocks)\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class BlockWeights:
+    """An alpha for each weight by its original name.
+
+    ``values``: BASE (text encoders and whatever is in no block), IN00 ..., M00, OUT00 ...: 26 for Stable Diffusion 1 and 2, 20
+    for SDXL, as block-weighted merges are written since sd-webui-supermerger. ``named``: beginnings of names and their alphas, the
+    longest deciding, where a list of numbers does not say it.
+    """
+
+    values: tuple[float, ...] = ()
+    named: tuple[tuple[str, float], ...] = ()
+    alpha: float = 0.5
+
+    @property
+    def base(self) -> float:
+        return self.values[0] if self.values else self.alpha
+
+    def __call__(self, name: str) -> float:
+        fitting = [(start, value) for start, value in self.named if name.startswith(start)]
+        if fitting:
+            return max(fitting, key=lambda pair: len(pair[0]))[1]
+        if not self.values:
+            return self.alpha
+        found = PLACE.match(name)
+        if found is None:
+            return self._outside(name)
+        way = (len(self.values) - 2) // 2
+        side, number = found[1], int(found[2])
+        if side == "middle_block":
+            return self.values[1 + way]
+        if number >= way:
+            raise ValueError(
+                f"{len(self.values)} block weights are for {way} blocks each way, but this model has {side}.{number}"
+            )
+        return self.values[1 + number + (0 if side == "input_blocks" else way + 1)]
+
+    def _outside(self, name: str) -> float:
+        """The time embedding goes with the first block, the output with the last, all else is BASE."""
+        if name.startswith("time_embed."):
+            return self.values[1]
+        return self.values[-1] if name.startswith("out.") else self.base
+
+
+def read(text: str, alpha: float) -> BlockWeights:
+    """``0, 0.5, 1 ...`` (26 or 20 numbers), or ``output_blocks.=0.3, middle_block.=1``; nothing is ``alpha`` for all."""
+    items = [item for item in re.split(r"[,\s]+", text.strip()) if item]
+    named, values = [], []
+    for item in items:
+        start, sign, number = item.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError as error:
+            raise ValueError(f"block weights: {item!r} is no number; write 26 or 20 of them, or name=number pairs") from error
+        if sign:
+            named.append((start, value))
+        else:
+            values.append(value)
+    if values and len(values) not in (20, 26):
+        raise ValueError(
+            f"block weights: {len(values)} numbers; write 26 for Stable Diffusion 1 and 2 (BASE, IN00-11, M00, OUT00-11), "
+            "20 for SDXL (BASE, IN00-08, M00, OUT00-08)"
+        )
+    return BlockWeights(tuple(values), tuple(named), alpha)
