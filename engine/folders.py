@@ -44,7 +44,7 @@ class PathError(ValueError):
 
 
 class MissingFileError(FileNotFoundError):
-    """No such file; ``nearest`` are the names it may have meant, ``elsewhere`` the folders that have it."""
+    """No such file; ``nearest`` are the names it may have meant, ``elsewhere`` files so called of other kinds, as kind/name."""
 
     def __init__(self, kind: str, name: str, nearest: Sequence[str], elsewhere: Sequence[str] = ()) -> None:
         self.kind, self.name, self.nearest, self.elsewhere = kind, name, tuple(nearest), tuple(elsewhere)
@@ -123,8 +123,13 @@ class Folders:
         known = self.names(kind)
         wanted = name.replace("\\", "/").rsplit("/", 1)[-1]
         same = [n for n in known if n.rsplit("/", 1)[-1].lower() == wanted.lower()]
-        elsewhere = [] if same else [k for k in self.kinds() if k != kind and wanted in self.names(k)]
+        elsewhere = [] if same else self._elsewhere(kind, wanted.lower())
         raise MissingFileError(kind, name, same or nearest(name, known), elsewhere)
+
+    def _elsewhere(self, kind: str, wanted: str) -> list[str]:
+        """Where other kinds have a file of this name, as kind/name."""
+        others = ((other, name) for other in self.kinds() if other != kind for name in self.names(other))
+        return [f"{other}/{name}" for other, name in others if name.rsplit("/", 1)[-1].lower() == wanted]
 
     def _files(self, root: Path) -> list[str]:
         seen = self._listed.get(root)

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from engine.commands.run import load_nodes, read_workflow, say_problems
+from engine.commands.run import checked, load_nodes, read_workflow, say_problems
 from engine.settings import Settings
 
 
@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    from engine.graph import build, unused
+    from engine.graph import unused
     from engine.problems import GraphError
 
     folders = settings.folders()
     try:
         registry = load_nodes(settings)
         prompt = read_workflow(arguments.workflow, settings, registry, folders)
-        graph = build(prompt, registry.specs, folders)
+        graph = checked(prompt, registry, folders)
     except GraphError as error:
         return say_problems(error, arguments.json)
     idle = unused(prompt, graph)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.prompt import Prompt
     from engine.registry import Registry
 
+LOOK_SECONDS = 60.0
+"""How long files of other names are compared with one that is missing."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workflow", type=Path, help="a workflow, or a picture that was made by one")
@@ -81,12 +84,25 @@ def load_nodes(settings: Settings) -> Registry:
 
 
 def load_graph(arguments: argparse.Namespace, settings: Settings, registry: Registry, folders: Folders) -> tuple[Prompt, Graph]:
-    from engine.graph import build
     from engine.overrides import override
 
     prompt = read_workflow(arguments.workflow, settings, registry, folders)
     prompt = override(prompt, arguments.changes, seed=arguments.seed, batch=arguments.batch)
-    return prompt, build(prompt, registry.specs, folders)
+    return prompt, checked(prompt, registry, folders)
+
+
+def checked(prompt: Prompt, registry: Registry, folders: Folders) -> Graph:
+    """The prompt as a graph. A GraphError names missing models as they are called here, where the workflow tells their hashes."""
+    from engine.graph import build
+    from engine.model_hashes import ModelHashes
+    from engine.problems import GraphError
+    from engine.workflow.named_models import offer
+
+    try:
+        return build(prompt, registry.specs, folders)
+    except GraphError as error:
+        hashes = ModelHashes(folders, folders.work("user") / "model-hashes.json")
+        raise offer(error, prompt.extra.get("workflow"), hashes, LOOK_SECONDS) from None
 
 
 def read_workflow(path: Path, settings: Settings, registry: Registry, folders: Folders) -> Prompt:

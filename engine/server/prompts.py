@@ -17,6 +17,7 @@ from engine.server.bodies import Answer, Body, explain, json_answer, read_json
 from engine.server.refusal import Refusal, refuse, refuse_prompt
 from engine.server.runtime import Engine
 from engine.server.site import Site, site_of
+from engine.workflow.named_models import offer, offer_all
 from engine.workflow.replacements import replace_nodes
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ SECRET = ("auth_token_comfy_org", "api_key_comfy_org")
 SMALL_PROMPT = 200
 MAX_KEY = 200
 NODES_SHOWN, OUTPUTS_SHOWN = 1000, 100
+LOOK_SECONDS = 2.0
+"""How long a refusal may wait for the same file under another name to be found."""
 
 
 class PromptBody(Body):
@@ -110,7 +113,8 @@ async def queue_prompt(site: Site, engine: Engine, body: PromptBody, request: we
         raise refuse_prompt("queue_full", "The queue is full", details, status=429)
     prompt, extra, targets = await written_prompt(engine, body, site.folders_of(user.id))
     prompt = replace_nodes(prompt, engine.replacements, engine.specs)
-    graph = await checked(site, engine, prompt, body.partial_execution_targets or targets, user.id, body)
+    flow = workflow_of(body, extra)
+    graph = await checked(site, engine, prompt, body.partial_execution_targets or targets, user.id, body, flow)
     wanted = Submission(
         prompt=dict(prompt), targets=graph.targets, owner=user.id, client_id=body.client_id, extra=extra,
         id=body.prompt_id or str(uuid.uuid4()), chosen_id=body.prompt_id is not None,
@@ -126,7 +130,8 @@ async def queue_prompt(site: Site, engine: Engine, body: PromptBody, request: we
         site.runtime.forget(wanted.id)
     site.worker.wake()
     site.hub.queue_changed()
-    return job, node_errors(graph.problems, graph.dependents)
+    left_out = await asyncio.to_thread(offer_all, graph.problems, flow, site.model_hashes, LOOK_SECONDS) if graph.problems else ()
+    return job, node_errors(left_out, graph.dependents)
 
 
 async def written_prompt(
@@ -157,7 +162,7 @@ async def written_prompt(
 
 
 async def checked(
-    site: Site, engine: Engine, prompt: Mapping[str, Any], targets: list[str] | None, owner: str, body: PromptBody
+    site: Site, engine: Engine, prompt: Mapping[str, Any], targets: list[str] | None, owner: str, body: PromptBody, flow: Any
 ) -> "Graph":
     """The prompt as a graph, a large one checked beside the loop; ComfyUI's 400 where nothing of it can run."""
     if body.partial_execution_targets == []:
@@ -168,7 +173,13 @@ async def checked(
             return site.runtime.check(engine, prompt, targets, folders)
         return await asyncio.to_thread(site.runtime.check, engine, prompt, targets, folders)
     except GraphError as problem:
-        raise refuse_graph(problem) from None
+        raise refuse_graph(await asyncio.to_thread(offer, problem, flow, site.model_hashes, LOOK_SECONDS)) from None
+
+
+def workflow_of(body: PromptBody, extra: Mapping[str, Any]) -> Any:
+    """The editor's file that a prompt was made from, where the client sent it along."""
+    pnginfo = extra.get("extra_pnginfo")
+    return body.workflow or (pnginfo.get("workflow") if isinstance(pnginfo, dict) else None)
 
 
 def refuse_graph(error: GraphError) -> Refusal:
@@ -223,8 +234,7 @@ def workflow_id(body: PromptBody, extra: Mapping[str, Any]) -> str | None:
     """The id of the workflow that the prompt was made from, where the client says it."""
     if body.workflow_id:
         return clean(body.workflow_id)[:200]
-    pnginfo = extra.get("extra_pnginfo")
-    workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
+    workflow = workflow_of(body, extra)
     found = workflow.get("id") if isinstance(workflow, dict) else None
     return clean(found)[:200] if isinstance(found, str) else None
 

@@ -14,6 +14,7 @@ from engine import events
 from engine.folders import Folders
 from engine.jobs.job import FINISHED, Job
 from engine.jobs.story import Message
+from engine.model_hashes import ModelHashes
 from engine.outputs import settle
 from engine.run import Job as Execution
 from engine.server.access import DEFAULT_ID, folders_of
@@ -64,6 +65,7 @@ class Site:
         self.ready: asyncio.Future[None]
         self.attempts = Attempts()
         self.heap = Heap()
+        self.model_hashes = ModelHashes(options.folders, options.folders.work("user") / "model-hashes.json")
         self.settings_lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 

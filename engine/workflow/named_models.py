@@ -1,0 +1,81 @@
+"""The model files that a workflow names with their hashes, and what is said where one of them is not here by that name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.folders import ALIASES
+from engine.model_hashes import ModelHashes
+from engine.problems import GraphError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """``directory`` is the kind of model folder."""
+
+    name: str
+    directory: str
+    sha256: str
+
+
+def named_models(workflow: object) -> dict[str, NamedModel]:
+    """By file name without folders, as ``properties.models`` of the nodes and ``models`` of the file tell them."""
+    found: dict[str, NamedModel] = {}
+    for entry in told(workflow):
+        name, directory, digest = (entry.get(key) for key in ("name", "directory", "hash"))
+        kind = str(entry.get("hash_type", "SHA256")).upper().replace("-", "")
+        if isinstance(name, str) and isinstance(directory, str) and isinstance(digest, str) and kind == "SHA256":
+            plain = digest.lower().removeprefix("sha256:").removeprefix("0x")
+            found[last(name)] = NamedModel(name, ALIASES.get(directory, directory), plain)
+    return found
+
+
+def told(workflow: object) -> Iterator[Mapping[str, Any]]:
+    """The entries on models, subgraphs included."""
+    if not isinstance(workflow, Mapping):
+        return
+    pending: list[Mapping[str, Any]] = [workflow]
+    while pending:
+        graph = pending.pop()
+        yield from entries(graph.get("models"))
+        for node in entries(graph.get("nodes")):
+            properties = node.get("properties")
+            yield from entries(properties.get("models") if isinstance(properties, Mapping) else None)
+        definitions = graph.get("definitions")
+        pending += entries(definitions.get("subgraphs") if isinstance(definitions, Mapping) else None)
+
+
+def entries(value: object) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def last(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1].lower()
+
+
+def offer(error: GraphError, workflow: object, hashes: ModelHashes, seconds: float = 2.0) -> GraphError:
+    """The error, its missing files offered by the names under which the same files are here. Nothing is put in their place."""
+    return GraphError(offer_all(error.problems, workflow, hashes, seconds), error.dependents)
+
+
+def offer_all(problems: Sequence[Problem], workflow: object, hashes: ModelHashes, seconds: float) -> Sequence[Problem]:
+    named = named_models(workflow) if any(is_missing_file(problem) for problem in problems) else {}
+    return [offered(problem, named, hashes, seconds) for problem in problems] if named else problems
+
+
+def is_missing_file(problem: Problem) -> bool:
+    return problem.error == "value_not_in_list" and "nearest" in problem.extra
+
+
+def offered(problem: Problem, named: Mapping[str, NamedModel], hashes: ModelHashes, seconds: float) -> Problem:
+    wanted = named.get(last(str(problem.extra.get("received_value")))) if is_missing_file(problem) else None
+    if wanted is None:
+        return problem
+    here, all_seen = hashes.find(wanted.directory, wanted.sha256, like=wanted.name, seconds=seconds)
+    if here is not None:
+        words = f"The same file is here as {here!r}: choose that."
+        near: Sequence[str] = [here, *(name for name in problem.extra["nearest"] if name != here)]
+        return replace(problem, cure=words, extra={**problem.extra, "nearest": list(near), "same_file": here})
+    if not all_seen:
+        return replace(problem, cure=f"{problem.cure} Files of other names are still being compared with it: ask again.".strip())
+    return problem
