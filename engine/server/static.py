@@ -5,6 +5,7 @@ import logging
 import mimetypes
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -26,7 +27,8 @@ async def index(request: web.Request) -> web.StreamResponse:
     """The editor."""
     site = site_of(request)
     if site.options.login_needed and user_of(request).role is Role.ANYONE:
-        return web.Response(status=303, headers={"Location": "/login", "Cache-Control": "no-store"})
+        after = f"?next={quote(request.path_qs, safe='')}" if request.query_string else ""
+        return web.Response(status=303, headers={"Location": f"/login{after}", "Cache-Control": "no-store"})
     page = site.options.front_end / "index.html"
     if not page.is_file():
         return send_file(PAGES / "missing.html")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,27 +48,33 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
+    except urllib.error.HTTPError as refused:
+        return refused.code == 401  # it wants to know who one is
     except OSError:
         return False
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[str]:
-    """The address of a running server with folders of its own; ``LOOM_WEB_URL`` names one that runs already."""
-    if url := os.environ.get("LOOM_WEB_URL"):
+def serve(home: Path | None = None, *flags: str) -> Iterator[str]:
+    """The address of a running server with folders of its own, or those in ``home``.
+
+    ``LOOM_WEB_URL`` names one that runs already.
+    """
+    if (url := os.environ.get("LOOM_WEB_URL")) and home is None:
         yield url.rstrip("/")
         return
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
+        home = home or Path(folder)
         names = ("output", "input", "temp", "user")
         for name in names:
-            (home / name).mkdir()
+            (home / name).mkdir(exist_ok=True)
         log = home / "server.log"
         command = [sys.executable, "main.py", "--port", str(port), "--listen", "127.0.0.1", "--cpu"]
         command += [word for name in names for word in (f"--{name}-directory", str(home / name))]
         command += ["--extra-model-paths-config", str(strange_models(home))]
+        command += flags
         with log.open("wb") as out:
             process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
             try:

@@ -52,7 +52,7 @@ export const RU = {
   'sweep.input': 'Значение', 'sweep.values': 'Значения', 'sweep.hint': 'По одному в строке, или 1..10 step 2', 'sweep.second': 'Второе значение (строки)', 'sweep.nothing': 'нет', 'sweep.total': 'Запусков: {n}', 'sweep.go': 'Запустить', 'sweep.grid': 'Что получилось', 'sweep.waiting': 'ждёт',
   'form.empty': 'Здесь пока пусто. Щёлкните правой кнопкой по значению на узле и выберите «Показать в режиме приложения», или выберите значения тут.', 'form.edit': 'Выбрать, что показывать', 'form.done': 'Готово', 'form.graph': 'Показать граф', 'form.share': 'Скопировать адрес', 'form.shared': 'Адрес скопирован.', 'form.result': 'Результат', 'form.noResult': 'Нажмите «Пуск», чтобы получить первую картинку.', 'form.pick': 'Что показывать',
   'assist.tokens': 'примерно {n} токенов',
-  'login.title': 'Вход', 'login.name': 'Имя', 'login.password': 'Пароль', 'login.go': 'Войти',
+  'login.title': 'Вход', 'login.name': 'Имя', 'login.password': 'Пароль', 'login.go': 'Войти', 'login.wrong': 'Имя или пароль неверны.', 'cmd.signOut': 'Выйти',
   // The canvas
   'toolbox.label': 'Что можно сделать с выделенным', 'toolbox.color': 'Цвет', 'toolbox.more': 'Ещё', 'touch.several': 'Выделять несколько касанием',
   'view.fit': 'Показать выделенное или всё', 'view.all': 'Показать всё', 'view.full': 'Масштаб 100 %', 'view.in': 'Ближе',

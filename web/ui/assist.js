@@ -67,6 +67,7 @@ class Helper {
     this.count.setAttribute('aria-hidden', 'true');
     /** @type {string[]} */ this.names = [];
     this.at = 0;
+    this.quiet = false;
   }
 
   /** @param {HTMLTextAreaElement} area */
@@ -97,7 +98,7 @@ class Helper {
   offer() {
     const area = this.area;
     const match = area && area.selectionStart === area.selectionEnd ? NAME.exec(area.value.slice(0, area.selectionStart)) : null;
-    if (!area || !match) return this.close();
+    if (!area || !match || this.quiet) return this.close();
     const loras = this.app.defs.get('LoraLoader')?.widgets.find((/** @type {any} */ widget) => widget.name === 'lora_name')?.options.values ?? [];
     const pool = match[2] === 'embedding:' ? this.embeddings : loras.map((/** @type {string} */ name) => name.replace(/\.[^.]+$/, ''));
     this.names = find(pool, (name) => name, match[3], { limit: 12 }).map((hit) => hit.item);
@@ -133,7 +134,9 @@ class Helper {
     const start = end - match[1].length;
     const name = match[2] + this.names[i] + (match[2] === '<lora:' ? ':1>' : '');
     this.close();
+    this.quiet = true; // what was just taken is not offered again
     write(area, area.value.slice(0, start) + name + area.value.slice(end), start + name.length, start + name.length);
+    this.quiet = false;
   }
 
   close() {

@@ -45,6 +45,6 @@ function mainMenu(app, event) {
     { label: t('menu.edit'), icon: 'pencil', items: items(['undo', 'redo', '-', 'cut', 'copy', 'paste', 'duplicate', '-', 'selectAll', 'selectUp', 'selectDown', '-', 'tidy']) },
     { label: t('menu.view'), icon: 'eye', items: [...items(['theme', '-', 'form', 'stats', 'logs']), ...(app.commands.all.has('fit') ? items(['-', 'fit']) : [])] },
     '-',
-    ...items(['commands', 'shortcuts', 'settings']),
+    ...items(['commands', 'shortcuts', 'settings', ...(app.user ? ['-', 'signOut'] : [])]),
   ], [box.left, box.bottom + 6]);
 }

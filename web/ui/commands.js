@@ -187,6 +187,7 @@ function around(app) {
     { id: 'stats', title: 'cmd.stats', where: 'app', icon: 'gauge', run: () => app.ui.dialog('stats', {}) },
     { id: 'theme', title: 'cmd.theme', where: 'app', icon: 'moon', run: () => app.prefs.set('theme', document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark') },
     { id: 'reloadDefs', title: 'cmd.reloadDefs', keys: ['R'], where: 'canvas', icon: 'rotate-cw', run: () => app.reloadDefs().then(() => app.ui.toast(app.t('say.reloaded'), { kind: 'ok' })) },
+    { id: 'signOut', title: 'cmd.signOut', where: 'app', icon: 'log-out', when: () => app.user !== null, run: () => app.signOut() },
     { id: 'clearErrors', title: 'cmd.clearErrors', where: 'app', run: () => active(app).run.clearErrors() },
     ...Object.entries(panels).map(([panel, key]) => /** @type {Command} */ ({ id: `panel.${panel}`, title: `panel.${panel}`, keys: key ? [key] : [], where: 'canvas', icon: 'panel-left', run: () => app.ui.togglePanel(panel, true) })),
     { id: 'nextTab', title: 'cmd.nextTab', keys: ['Alt+PageDown'], where: 'app', run: () => stepTab(app, 1) },

@@ -1,6 +1,7 @@
 /** Signing in, when the server asks who one is. */
 
 import { html, useRef, useState } from '../vendor/preact.js';
+import { ApiError } from '../net/api.js';
 import { Modal } from './dialogs.js';
 
 /** @param {{app: any, done: (value?: any) => void}} props */
@@ -16,7 +17,7 @@ export function Login({ app, done }) {
       done(true);
       location.reload();
     } catch (error) {
-      setWrong(error instanceof Error ? error.message : String(error));
+      setWrong(error instanceof ApiError && error.status === 401 ? t('login.wrong') : error instanceof Error ? error.message : String(error));
     }
   };
   return html`<${Modal} app=${app} title=${t('login.title')} done=${() => {}} class="small" bare=${true}>

@@ -37,6 +37,7 @@ export class App extends Emitter {
     this.revision = computed(() => this.active.value.rev.value);
     this.defsRevision = signal(0);
     /** @type {import('../graph/kin.js').Lineages} whose the model files are, by folder and name */ this.lineages = {};
+    /** @type {{id: string, name: string}|null} who signed in; null where nobody needs to */ this.user = null;
     /** @type {any} */ this.clip = null;
     /** @type {any} what mountCanvas returned */ this.canvas = null;
     this.files = new Files(this.api);
@@ -72,6 +73,7 @@ export class App extends Emitter {
     void this.files.refresh().catch(() => {});
     void this.files.refreshTemplates();
     void this.parts.refresh();
+    this.api.json('/me').then((/** @type {{id: string, name: string}} */ me) => (this.user = me.id === 'default' ? null : me), () => {});
     void this.readLineages();
   }
 
@@ -79,6 +81,13 @@ export class App extends Emitter {
   async readLineages() {
     this.lineages = (await this.api.json('/lineage').catch(() => null)) ?? {};
     this.emit('lineages');
+  }
+
+  /** Ends the session; what is open stays in this browser. */
+  async signOut() {
+    this.drafts.flush();
+    await this.api.fetch('/logout', { method: 'POST' });
+    location.assign('login');
   }
 
   /** The server wants to know who one is. */
