@@ -108,15 +108,18 @@ def sampling_timeline(
     *,
     distilled: Model | None = None,
     timeline: Timeline | None = None,
+    base_sampler: Sampler | None = None,
 ) -> Preset:
     """What people do with a base model and a distilled one; each preset looks only at its own numbers.
 
     ``distilled`` is the base with a LoRA, or another checkpoint. With the ``timeline`` of another preset, "cfg interval" and
-    those after it change that one. What each of them gives and costs is measured in docs/distilled.md.
+    those after it change that one. ``base_sampler`` is the base model's where it comes first: the samplers of distilled models
+    draw new noise at every step, which blurs it. What each of them gives and costs is measured in docs/distilled.md.
     """
     from engine.diffusion import timeline_presets as presets
 
-    plan = presets.Plan(base, sigmas, distilled, timeline, base_cfg, distilled_cfg, seam, base_steps, amount, start, end, seed)
+    numbers = base_cfg, distilled_cfg, seam, base_steps, amount, start, end, seed
+    plan = presets.Plan(base, sigmas, distilled, timeline, base_sampler, *numbers)
     made, levels = presets.PRESETS[preset](plan)
     return Preset(made, Sigmas(levels))
 

@@ -159,12 +159,14 @@ class Stage:
         return replace(cut, cfg=next(ends), last_cfg=next(ends))
 
 
-def base_then_distilled(base: Model, distilled: Model, cfg: float, start: Point, distilled_cfg: float = 1.0) -> Timeline:
+def base_then_distilled(
+    base: Model, distilled: Model, cfg: float, start: Point, distilled_cfg: float = 1.0, base_sampler: Sampler | None = None
+) -> Timeline:
     """The base model with guidance down to ``start``, then the distilled one: variety from the first, speed from the second.
 
     Gandikota & Bau 2025, https://arxiv.org/abs/2503.10637: one step of the base model suffices.
     """
-    return Timeline((Segment(base, cfg), Segment(distilled, distilled_cfg, start)))
+    return Timeline((Segment(base, cfg, sampler=base_sampler), Segment(distilled, distilled_cfg, start)))
 
 
 def refine(sigmas: Tensor, steps: int, k: int, sampling: Parametrization) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from engine.diffusion.model import Model
+from engine.diffusion.samplers import Sampler
 from engine.diffusion.samplers.tcd import Tcd
 from engine.diffusion.timeline import (
     Point,
@@ -31,6 +32,7 @@ class Plan:
     sigmas: Tensor
     distilled: Model | None = None
     timeline: Timeline | None = None
+    base_sampler: Sampler | None = None
     base_cfg: float = 5.0
     distilled_cfg: float = 1.0
     seam: int = 1
@@ -45,6 +47,11 @@ class Plan:
         if self.distilled is None:
             raise TimelineError("this preset is about a distilled model, and none is connected. Connect it to `distilled`.")
         return self.distilled
+
+    def base_until(self, seam: Point) -> Timeline:
+        """The base model down to there."""
+        scales = self.base_cfg, seam, self.distilled_cfg
+        return base_then_distilled(self.base, self.needed(), *scales, self.base_sampler)
 
     def given(self) -> Timeline:
         """What a preset that changes a run changes: the timeline connected, else the distilled model alone, else the base."""
@@ -70,20 +77,16 @@ Made = tuple[Timeline, Tensor]
 
 def base_first(plan: Plan) -> Made:
     """The base model for the first ``seam`` steps, in ``base_steps`` of its own if that is not 0; then the distilled one."""
-    distilled = plan.needed()
     if plan.seam == 0:
-        return Timeline((Segment(distilled, plan.distilled_cfg),)), plan.sigmas
+        return Timeline((Segment(plan.needed(), plan.distilled_cfg),)), plan.sigmas
     seam = Point(float(plan.sigmas[min(plan.seam, len(plan.sigmas) - 1)]))
     finer = refine(plan.sigmas, plan.base_steps, plan.seam, plan.base.sampling) if plan.base_steps else plan.sigmas
-    return base_then_distilled(plan.base, distilled, plan.base_cfg, seam, plan.distilled_cfg), finer
+    return plan.base_until(seam), finer
 
 
 def high_noise(plan: Plan) -> Made:
     """The base model until ``end``, as Wan 2.2 is used: its high-noise half without the LoRA (t > 0.875 is end 0.125)."""
-    return (
-        base_then_distilled(plan.base, plan.needed(), plan.base_cfg, Point(plan.end, "percent"), plan.distilled_cfg),
-        plan.sigmas,
-    )
+    return plan.base_until(Point(plan.end, "percent")), plan.sigmas
 
 
 def ramp(plan: Plan) -> Made:

@@ -69,6 +69,12 @@ def test_base_first_is_two_advanced_samplers() -> None:
     first = ksampler(demo_model(), POSITIVE, NEGATIVE, empty(), seed=7, cfg=3.0, last_step=2, **options)
     second = ksampler(distilled(), POSITIVE, NEGATIVE, first, seed=7, cfg=1.0, start_step=2, add_noise=False, **options)
     assert torch.allclose(drawn(made), second["samples"], atol=1e-4)
+    sampled = preset("base first", distilled=distilled(), seam=2, base_steps=0, base_sampler=named_sampler("dpmpp_2m"))
+    options["sampler_name"] = "dpmpp_2m"
+    finer = ksampler(demo_model(), POSITIVE, NEGATIVE, empty(), seed=7, cfg=3.0, last_step=2, **options)
+    options["sampler_name"] = "euler"
+    second = ksampler(distilled(), POSITIVE, NEGATIVE, finer, seed=7, cfg=1.0, start_step=2, add_noise=False, **options)
+    assert torch.allclose(drawn(sampled), second["samples"], atol=1e-4)
     nothing = preset("base first", distilled=distilled(), seam=0)
     assert torch.equal(drawn(nothing), drawn(constant(distilled(), 1.0)))
 

@@ -78,7 +78,10 @@ class Ways:
 
     def preset(self, name: str, preset: str, sampler: Sampler | None = None, steps: int = 4, **numbers: object) -> Setting:
         """One of the presets of ``SamplingTimeline``."""
-        given = {"base": self.base, "distilled": self.distilled, "sigmas": self.levels(steps), "base_cfg": CFG, **numbers}
+        given = {
+            "base": self.base, "distilled": self.distilled, "sigmas": self.levels(steps), "base_cfg": CFG,
+            "base_sampler": named_sampler("euler"), **numbers,
+        }
         timeline, sigmas = PRESETS[preset](Plan(**given))  # type: ignore[arg-type]
         return Setting(name, timeline, sampler or named_sampler("lcm"), sigmas)
 
@@ -91,17 +94,11 @@ class Ways:
         yield self.plain("distilled, cfg 1.5", self.distilled, 1.5, "lcm", self.levels())
 
     def base_first(self) -> Iterator[Setting]:
-        """The base model for the noisiest part."""
+        """The base model for the noisiest part, by Euler, which keeps a seed's noise."""
         for seam, own, cfg in ((1, 1, CFG), (1, 1, 1.0), (1, 2, CFG), (1, 3, CFG), (1, 4, CFG), (2, 2, CFG), (2, 5, CFG)):
             name = f"base first, seam {seam}, {own} own" + ("" if cfg == CFG else f", cfg {cfg:g}")
-            yield self.own_noise(self.preset(name, "base first", seam=seam, base_steps=own, base_cfg=cfg))
-
-    @staticmethod
-    def own_noise(setting: Setting) -> Setting:
-        """The base's steps by Euler, which keeps a seed's noise; the distilled model's by LCM."""
-        first, *rest = setting.timeline.segments
-        euler = replace(first, sampler=named_sampler("euler"))
-        return replace(setting, timeline=replace(setting.timeline, segments=(euler, *rest)))
+            yield self.preset(name, "base first", seam=seam, base_steps=own, base_cfg=cfg)
+        yield self.preset("base first, seam 1, 3 own, all LCM", "base first", base_steps=3, base_sampler=None)
 
     def others(self) -> Iterator[Setting]:
         """The other presets, on the distilled model."""
@@ -111,11 +108,9 @@ class Ways:
         yield self.preset("seed variance 2", "seed variance", amount=2.0, end=0.3)
         yield self.preset("CADS 0.5", "CADS", amount=0.5, start=0.1, end=0.4)
         yield self.preset("TCD, eta 0.3", "TCD", Tcd(options={"eta": 0.3}), amount=0.3)
-        first, levels = PRESETS["base first"](
-            Plan(self.base, self.levels(), self.distilled, base_cfg=CFG, seam=1, base_steps=3)
-        )
-        both = self.preset("base first and seed variance 1", "seed variance", amount=1.0, end=0.3, timeline=first, sigmas=levels)
-        yield self.own_noise(both)
+        first = self.preset("", "base first", base_steps=3)
+        on = {"timeline": first.timeline, "sigmas": first.sigmas}
+        yield self.preset("base first and seed variance 1", "seed variance", amount=1.0, end=0.3, **on)
 
     def doses(self) -> Iterator[Setting]:
         """The base model with a little of the LoRA, all along or where the picture is nearly done."""
