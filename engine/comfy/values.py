@@ -9,6 +9,7 @@ FACES = {
     "engine.diffusion.model.Model": ("engine.comfy.faces.comfy.model_patcher", "ModelPatcher"),
     "engine.diffusion.clip.Clip": ("engine.comfy.faces.comfy.sd", "CLIP"),
     "engine.diffusion.vae.Vae": ("engine.comfy.faces.comfy.sd", "VAE"),
+    "engine.diffusion.clip_vision.ClipVision": ("engine.comfy.faces.comfy.clip_vision", "ClipVisionModel"),
     "engine.diffusion.control.ControlNet": ("engine.comfy.faces.comfy.controlnet", "ControlNet"),
     "engine.diffusion.samplers.Sampler": ("engine.comfy.faces.comfy.samplers", "KSAMPLER"),
     "engine.diffusion.guidance.Guider": ("engine.comfy.faces.comfy.samplers", "CFGGuider"),

@@ -126,7 +126,9 @@ def isolate(said: argparse.Namespace, ledger: Ledger, pack: Path) -> list[str]:
     made = make(pack, ledger.path.parent)
     ledger.trust(pack, isolated=True, permissions=permissions)
     lines = [f"Installed for it alone: {', '.join(made)}"] if made else []
-    lines.append(f"{pack.name} runs from the next start on, in a process of its own. It may use: {permissions.words()}.")
+    more = f"; besides: {permissions.words()}" if permissions.words() else ""
+    lines.append(f"{pack.name} runs from the next start on, in a process of its own, until one of its files changes.")
+    lines.append(f"It reads its own files, models and input, and writes output and temp{more}. Nothing else is open to it.")
     lacking = missing(declared(pack), permissions)
     if lacking:
         lines.append(f"It says it needs more. To allow that: python main.py packs trust {pack.name} {lacking}")

@@ -68,10 +68,10 @@ class Permissions:
         return found
 
     def words(self) -> str:
-        """What is allowed besides the usual, in a few words."""
+        """What is allowed besides the usual, in a few words; nothing for nothing."""
         said = [f"reads {path}" for path in self.read] + [f"writes {path}" for path in self.write]
         said += ["network"] * self.network + ["subprocesses"] * self.subprocesses
-        return ", ".join(said) or "no more than its own files, models, input, output"
+        return ", ".join(said)
 
 
 def supported() -> str | None:

@@ -88,7 +88,7 @@ def standing(settings: Settings) -> Callable[[Path], str]:
             return ledger.state(path)
         entry = ledger.entry(path)
         if entry.isolated:
-            return f"isolated ({entry.permissions.words()})"
+            return ", ".join(filter(None, ["isolated", entry.permissions.words()]))
         if ledger.state(path) == "trusted":
             return "trusted"
         return "runs: all trusted" if settings.trust_all_packs else "runs: named folder"

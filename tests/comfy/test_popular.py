@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,4 +109,7 @@ def test_families_are_told_from_tensors(loom: Loom) -> None:
     assert type(config).__name__ == "SD15"
     assert detection.detect_unet_config(tensors, prefix)["in_channels"] == 4
     assert detection.model_config_from_unet({"a": torch.zeros(1)}, "") is None
+    header = json.loads(importlib.import_module("comfy.utils").safetensors_header(tensors.path))
+    shapes = {name: SimpleNamespace(**told) if name != "__metadata__" else told for name, told in header.items()}
+    assert detection.detect_unet_config(shapes, prefix, "F32") == config.unet_config
     assert detection.count_blocks(["b.0.w", "b.1.w", "b.3.w"], "b.{}.") == 2

@@ -183,7 +183,7 @@ def test_permissions_are_granted_kept_and_taken_back(base: Path, tmp_path: Path,
     assert packs(base, "trust", "Mine") == 0
     assert entry() == (True, granted)
     assert packs(base, "list") == 0
-    assert f"isolated (reads {tmp_path}, network)" in capsys.readouterr().out
+    assert f"isolated, reads {tmp_path}, network" in capsys.readouterr().out
     assert packs(base, "trust", "Mine", "--isolate") == 0
     assert entry() == (True, Permissions())
     assert packs(base, "trust", "Mine", "--no-isolate") == 0

@@ -93,7 +93,7 @@ class Hostile:
         os._exit(7)
 
     def lie(self, where):
-        for fd in range(3, 20):
+        for fd in [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]:
             with contextlib.suppress(OSError):
                 os.write(fd, b"\xff" * 64)
         time.sleep(5)

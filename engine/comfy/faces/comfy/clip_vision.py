@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from engine.comfy.faces.comfy import model_management
 from engine.comfy.finder import missing
+from engine.diffusion.clip_vision import MEAN, STD, ClipVision, ClipVisionOutput, prepared
 
 __getattr__ = missing(__name__)
 
@@ -24,21 +25,69 @@ class Output:
     def __setitem__(self, key: str, item: Any) -> None:
         setattr(self, key, item)
 
+    def to_engine(self) -> ClipVisionOutput:
+        return ClipVisionOutput(self.last_hidden_state, self.penultimate_hidden_states, self.image_embeds)
 
-def load(ckpt_path: str) -> Any:
+
+class ClipVisionModel:
+    """A CLIP_VISION."""
+
+    engine: ClipVision
+
+    @classmethod
+    def of_engine(cls, engine: ClipVision) -> Self:
+        made = object.__new__(cls)
+        made.engine = engine
+        return made
+
+    def to_engine(self) -> ClipVision:
+        return self.engine
+
+    def encode_image(self, image: Any, crop: bool = True) -> Output:
+        """Features of (B, H, W, 3) in 0..1."""
+        seen, out = self.engine.encode(image, "center" if crop else "none"), Output()
+        for name in ("last_hidden_state", "penultimate_hidden_states", "image_embeds"):
+            out[name] = seen[name]
+        return out
+
+    @property
+    def model(self) -> Any:
+        return self.engine.place(self.engine.part)
+
+    @property
+    def image_size(self) -> int:
+        return int(self.model.config.size)
+
+    @property
+    def load_device(self) -> Any:
+        return model_management.text_encoder_device()
+
+    @property
+    def offload_device(self) -> Any:
+        return model_management.text_encoder_offload_device()
+
+    @property
+    def dtype(self) -> Any:
+        return next(self.model.parameters()).dtype
+
+    def load_network(self) -> Any:
+        return self.model
+
+    def get_sd(self) -> dict[str, Any]:
+        return dict(self.engine.part.stored)
+
+
+def load(ckpt_path: str) -> ClipVisionModel:
     """The image encoder of a file."""
     from engine.diffusion.checkpoints import load_clip_vision
 
-    return load_clip_vision(Path(ckpt_path), model_management._place())
+    return ClipVisionModel.of_engine(load_clip_vision(Path(ckpt_path), model_management._place()))
 
 
-def clip_preprocess(image: Any, size: int = 224, mean: Any = (0.48145466, 0.4578275, 0.40821073),
-                    std: Any = (0.26862954, 0.26130258, 0.27577711), crop: bool = True) -> Any:  # fmt: skip
-    """(B, H, W, 3) in 0..1 as the encoder expects it."""
+def clip_preprocess(image: Any, size: int = 224, mean: Any = MEAN, std: Any = STD, crop: bool = True) -> Any:
+    """(B, H, W, 3) in 0..1 as an encoder of this size and normalisation was shown pictures."""
     import torch
 
-    from engine.diffusion.pixels.resize import resize
-
-    small = resize(image[..., :3].movedim(-1, 1), size, size, "bicubic", "center" if crop else "disabled").clamp(0, 1)
-    mean, std = (torch.tensor(values).to(small).reshape(1, 3, 1, 1) for values in (mean, std))
-    return (small - mean) / std
+    normal = prepared(image, size, crop)
+    ours, theirs = ((torch.tensor(m).view(3, 1, 1), torch.tensor(s).view(3, 1, 1)) for m, s in ((MEAN, STD), (mean, std)))
+    return (normal * ours[1] + ours[0] - theirs[0]) / theirs[1]

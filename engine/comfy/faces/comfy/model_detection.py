@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from engine.comfy.finder import missing
 
 __getattr__ = missing(__name__)
+
+
+def shaped(value: Any) -> Any:
+    """A tensor, or whatever has the shape of one: a family is told from shapes alone."""
+    if hasattr(value, "ndim") or not hasattr(value, "shape"):
+        return value if hasattr(value, "ndim") else None
+    return SimpleNamespace(shape=tuple(value.shape), ndim=len(value.shape))
 
 
 def count_blocks(state_dict_keys: Any, prefix_string: str) -> int:
@@ -34,9 +42,10 @@ def model_config_from_unet(
     from engine.diffusion.model import Model
     from engine.diffusion.parts import Part, under
 
+    state_dict = {name: known for name, value in state_dict.items() if (known := shaped(value)) is not None}
     inner = in_known_names(under(state_dict, unet_key_prefix))
     for family in FAMILIES:
-        bound = family.recognise(inner, state_dict, metadata or {})
+        bound = family.recognise(inner, state_dict, metadata if isinstance(metadata, Mapping) else {})
         if bound is not None:
             return BASE.of_engine(Model(Part("denoiser", bound.build, bound.keymap(inner), inner), bound))
     return None

@@ -65,6 +65,14 @@ def load_torch_file(ckpt: str, safe_load: bool = False, device: Any = None, retu
     return (tensors, dict(found.metadata)) if return_metadata else tensors
 
 
+def safetensors_header(safetensors_path: str, max_size: int = 100 << 20) -> bytes | None:
+    """The JSON at the beginning of a file; None if it is longer than ``max_size`` or not there."""
+    with open(safetensors_path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(length) if length <= max_size else b""
+    return header if len(header) == length else None
+
+
 def save_torch_file(sd: Mapping[str, Any], ckpt: str, metadata: Mapping[str, str] | None = None) -> None:
     from safetensors.torch import save_file
 
