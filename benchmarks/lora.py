@@ -82,7 +82,7 @@ def measure(options: argparse.Namespace) -> None:
     steady_allocator()
     part = make_part(configuration(options.family))
     files = [make_lora(part, options.rank, seed) for seed in range(options.loras)]
-    place = Residency("cpu", budget=1 << 50)
+    place = Residency("cpu")
     modules = len(files[0]) // 2
     size = f"{part.parameters / 1e9:.2f} G parameters"
     print(f"{options.family}: {size}; {options.loras} LoRAs, {modules} modules each, rank {options.rank}", flush=True)

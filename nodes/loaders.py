@@ -29,6 +29,13 @@ def parts_of(loaded: Checkpoint, name: str) -> LoadedCheckpoint:
     return LoadedCheckpoint(loaded.model, clip, vae)
 
 
+def tell(loaded: Checkpoint, run: Run) -> None:
+    """Write on the node what the file is, and settings that give a decent picture at once."""
+    d, family = loaded.family.defaults, loaded.family
+    usual = f"{d.steps} steps, cfg {d.cfg:g}, {d.sampler} {d.scheduler}, {d.width} x {d.height}"
+    run.progress(1, 1, f"{family.title}, predicts {family.prediction.kind}. Try {usual}.")
+
+
 CheckpointName = Annotated[str, Folder("checkpoints")]
 
 
@@ -37,7 +44,9 @@ def checkpoint_loader_simple(ckpt_name: CheckpointName, *, run: Run) -> LoadedCh
     """A model file: the denoiser, its text encoder and its VAE. What it is, is read from the file itself."""
     from engine.diffusion.checkpoints import load_checkpoint
 
-    return parts_of(load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run)), ckpt_name)
+    loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run))
+    tell(loaded, run)
+    return parts_of(loaded, ckpt_name)
 
 
 class LoadedSeeing(NamedTuple):
@@ -130,7 +139,9 @@ def unet_loader(
     """A denoiser from a file of its own. Weights stay as stored; ``weight_dtype`` is kept for old workflows."""
     from engine.diffusion.checkpoints import load_denoiser
 
-    return load_denoiser(run.folders.find("diffusion_models", unet_name), run.place).model
+    loaded = load_denoiser(run.folders.find("diffusion_models", unet_name), run.place)
+    tell(loaded, run)
+    return loaded.model
 
 
 @node("UnetLoaderGGUF", category="advanced/loaders", title="Unet Loader (GGUF)", lane="io")

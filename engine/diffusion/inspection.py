@@ -43,6 +43,7 @@ class Report:
     family: str | None
     prediction: str | None
     parts: tuple[PartReport, ...]
+    defaults: dict[str, Any] | None  # settings that give a decent picture at once
     strays: int  # tensors nothing is made from: averages of training, schedules
     unknown: tuple[str, ...]  # names nobody claims
     metadata: dict[str, str]
@@ -58,6 +59,8 @@ class Report:
             lines.append(f"  {part.role:<12}{numbers}, {part.prefix or 'no prefix'}")
         if self.prediction is not None:
             lines.append(f"  predicts {self.prediction}")
+        if self.defaults is not None:
+            lines.append("  try {steps} steps, cfg {cfg}, {sampler} {scheduler}, {width} x {height}".format(**self.defaults))
         if self.strays:
             lines.append(f"  {self.strays} tensors are of no use and may be pruned")
         if self.unknown:
@@ -89,7 +92,7 @@ def inspect(path: Path) -> Report:
     left = [] if renamed else [name for name in file.tensors if name not in used]
     whole = f"{family.title} {'checkpoint' if len(parts) > 1 else 'denoiser'}"
     kind = family.prediction.kind + (", zero terminal SNR" if family.prediction.zero_terminal_snr else "")
-    return _report(file, whole, family.name, kind, parts, left)
+    return _report(file, whole, family.name, kind, parts, left, asdict(family.defaults))
 
 
 def _other(file: TensorFile) -> Report:
@@ -122,13 +125,14 @@ def _vision(tensors: Tensors) -> dict[str, Part]:
 
 
 def _report(
-    file: TensorFile, kind: str, family: str | None, prediction: str | None, parts: dict[str, Part], left: list[str]
+    file: TensorFile, kind: str, family: str | None, prediction: str | None, parts: dict[str, Part], left: list[str],
+    defaults: dict[str, Any] | None = None,
 ) -> Report:
     unknown = tuple(prefixes.strangers(left))
     reports = tuple(PartReport(p.role, prefix, p.parameters, _types(p.weights().values())) for prefix, p in parts.items())
     strays = len(left) - len(unknown)
-    nbytes = file.path.stat().st_size
-    return Report(file.path.name, nbytes, len(file.tensors), kind, family, prediction, reports, strays, unknown, file.metadata)
+    name, nbytes, count = file.path.name, file.path.stat().st_size, len(file.tensors)
+    return Report(name, nbytes, count, kind, family, prediction, reports, defaults, strays, unknown, file.metadata)
 
 
 def _types(tensors: Any) -> tuple[str, ...]:

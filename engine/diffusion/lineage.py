@@ -34,6 +34,7 @@ FAMILIES: Mapping[str, tuple[str, int]] = {
     "sd2": ("Stable Diffusion 2", 4),
     "sdxl": ("Stable Diffusion XL", 4),
     "sdxl_refiner": ("Stable Diffusion XL refiner", 4),
+    "svd": ("Stable Video Diffusion", 4),
     "sd3": ("Stable Diffusion 3", 16),
     "auraflow": ("AuraFlow", 4),
     "pixart": ("PixArt", 4),
@@ -181,9 +182,11 @@ def _unet(tensors: Shapes) -> str | None:
     contexts = {shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight") and len(shape) == 2}
     if len(contexts) != 1:
         return None
+    if any(".time_stack." in name for name in shapes):
+        return "svd"
     vector = re.compile(r"(^|\.)(label_emb\.0\.0|add_embedding\.linear_1)\.weight$")
     vectors = [shape[1] for name, shape in tensors.items() if vector.search(name)]
-    if vectors:
+    if vectors and contexts != {1024}:  # SD 2.1 unCLIP has a vector too
         return "sdxl_refiner" if vectors[0] == contexts.pop() + 5 * 256 else "sdxl"
     return "sd2" if any(name.endswith("proj_in.weight") and len(shape) == 2 for name, shape in shapes.items()) else "sd1"
 

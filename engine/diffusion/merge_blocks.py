@@ -13,8 +13,8 @@ class BlockWeights:
     """An alpha for each weight by its original name.
 
     ``values``: BASE (text encoders and whatever is in no block), IN00 ..., M00, OUT00 ...: 26 for Stable Diffusion 1 and 2, 20
-    for SDXL, as block-weighted merges are written since sd-webui-supermerger. ``named``: beginnings of names and their alphas, the
-    longest deciding, where a list of numbers does not say it.
+    for SDXL, as block-weighted merges are written since sd-webui-supermerger. ``named``: beginnings of names and their alphas,
+    the longest deciding, where a list of numbers does not say it.
     """
 
     values: tuple[float, ...] = ()

@@ -23,6 +23,9 @@ HEAD = 64  # channels of an attention head in models with linear projections; th
 HEADS = 8
 TIME_IDS = 256  # sinusoidal features of each of SDXL's size numbers
 
+GREY = (0.8223, -0.6876, 0.6364, 0.1380)
+"""Mid grey as Stable Diffusion 1's VAE makes it, scaled for a denoiser: what ComfyUI shows inpainting networks without a mask."""
+
 RESNET = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
@@ -265,12 +268,14 @@ def inpainting(options: Mapping[str, Any], x: Tensor, latent: LatentFormat) -> T
     """What an inpainting network sees beside the latent: (B, 1 + C, h, w), the mask (1: draw here) and the kept picture.
 
     ``options`` holds ``concat_mask`` and ``concat_latent_image`` (a VAE latent), or what the sampler knows: ``denoise_mask``
-    and ``latent_image`` (as the denoiser sees it). Without either the whole picture is to be drawn.
+    and ``latent_image`` (as the denoiser sees it). Without a mask the whole picture is to be drawn, on grey.
     """
     mask = options.get("concat_mask", options.get("denoise_mask"))
     image = options.get("concat_latent_image")
     image = options.get("latent_image") if image is None else latent.inside(image)
-    mask = torch.ones_like(x[:, :1]) if mask is None else fit(mask.reshape(-1, 1, *mask.shape[-2:]), x).round()
+    if mask is None:
+        grey = torch.tensor(GREY, device=x.device, dtype=x.dtype).view(1, -1, 1, 1)
+        return torch.cat([torch.ones_like(x[:, :1]), grey.expand_as(x)], dim=1)
     image = torch.zeros_like(x) if image is None else fit(image, x)
     return torch.cat([mask, image], dim=1)
 
