@@ -1,4 +1,4 @@
-"""LoRAs into files."""
+"""LoRAs block by block, and into files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,31 @@ from annotated_types import Interval
 
 from engine.node import Run, node
 from engine.types import Clip, Model
+from nodes.loaders import Adapted, LoraName
 from nodes.model_files import about
+from nodes.model_merging import BlockList
+from nodes.sizes import Strength100
+
+
+@node("LoraLoaderBlocks", category="loaders", title="Load LoRA (Block Weights)", outputs=("MODEL", "CLIP"), lane="io")
+def lora_loader_blocks(
+    model: Model,
+    clip: Clip,
+    lora_name: LoraName,
+    strength_model: Strength100 = 1.0,
+    strength_clip: Strength100 = 1.0,
+    blocks: BlockList = "",
+    *,
+    run: Run,
+) -> Adapted:
+    """Apply a LoRA with a strength a block: some blocks draw what is there, others how it looks. BASE is the text encoder's."""
+    from engine.diffusion.containers import read_tensors
+    from engine.diffusion.lora import apply_by_block
+    from engine.diffusion.merge_blocks import read
+
+    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    patched, words = apply_by_block(model, clip, tensors, strength_model, strength_clip, read(blocks, 1.0))
+    return Adapted(patched, words or clip)
 
 
 @node("LoraSave", category="_for_testing", title="Extract and Save Lora", output=True)

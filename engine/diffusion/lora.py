@@ -17,6 +17,7 @@ from engine.diffusion.rotations import Rotation
 
 if TYPE_CHECKING:
     from engine.diffusion.clip import Clip
+    from engine.diffusion.merge_blocks import BlockWeights
     from engine.diffusion.model import Model
 
 SUFFIXES: Mapping[str, str] = {
@@ -56,6 +57,25 @@ def apply_lora(
             model = model.with_patches(adapter, strength_model)
         elif clip is not None:
             clip = clip.with_patches((*clip.patches, Patch(adapter, strength_clip)))
+    return model, clip
+
+
+def apply_by_block(
+    model: Model, clip: Clip | None, tensors: Tensors, strength_model: float, strength_clip: float, blocks: BlockWeights
+) -> tuple[Model, Clip | None]:
+    """As ``apply_lora``, the strength of each block of the denoiser times its weight, that of the text encoders times BASE."""
+    parts = [model.part, *(clip.parts if clip is not None else ())]
+    source = {row.target: row.source for row in model.part.keymap}
+    for adapter in read_adapters(tensors, parts):
+        if adapter.role != "denoiser":
+            assert clip is not None
+            clip = clip.with_patches((*clip.patches, Patch(adapter, strength_clip * blocks.base)))
+            continue
+        by_weight: dict[float, dict[str, tuple[Delta, ...]]] = {}
+        for target, deltas in adapter.deltas.items():
+            by_weight.setdefault(blocks(source.get(target, target)), {})[target] = deltas
+        for weight, some in by_weight.items():
+            model = model.with_patches(Adapter("denoiser", some), strength_model * weight)
     return model, clip
 
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PLACE = re.compile(r"^(input_blocks|middle_block|output_blocks)\.(\d+)\.")
+
+SHORT: Mapping[int, tuple[int, tuple[int, ...]]] = {
+    17: (26, (0, 2, 3, 5, 6, 8, 9, 13, *range(17, 26))),
+    12: (20, (0, 5, 6, 8, 9, 10, *range(11, 17))),
+}
+"""Lists of only the blocks that attend, as they are written for LoRAs: how long the whole list is, and which places they give."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ class BlockWeights:
 def read(text: str, alpha: float) -> BlockWeights:
     """``0, 0.5, 1 ...`` (26 or 20 numbers), or ``output_blocks.=0.3, middle_block.=1``; nothing is ``alpha`` for all."""
     items = [item for item in re.split(r"[,\s]+", text.strip()) if item]
-    named, values = [], []
+    named: list[tuple[str, float]] = []
+    values: list[float] = []
     for item in items:
         start, sign, number = item.rpartition("=")
         try:
@@ -65,9 +73,13 @@ def read(text: str, alpha: float) -> BlockWeights:
             named.append((start, value))
         else:
             values.append(value)
+    if len(values) in SHORT:
+        whole, places = SHORT[len(values)]
+        given = dict(zip(places, values, strict=True))
+        values = [given.get(i, alpha) for i in range(whole)]
     if values and len(values) not in (20, 26):
         raise ValueError(
-            f"block weights: {len(values)} numbers; write 26 for Stable Diffusion 1 and 2 (BASE, IN00-11, M00, OUT00-11), "
-            "20 for SDXL (BASE, IN00-08, M00, OUT00-08)"
+            f"block weights: {len(values)} numbers; write 26 (or 17) for Stable Diffusion 1 and 2: BASE, IN00-11, M00, OUT00-11; "
+            "20 (or 12) for SDXL: BASE, IN00-08, M00, OUT00-08"
         )
     return BlockWeights(tuple(values), tuple(named), alpha)

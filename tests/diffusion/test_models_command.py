@@ -79,7 +79,7 @@ def test_block_weights_are_read_or_refused() -> None:
     assert (xl("label_emb.0.0.weight"), xl("time_embed.0.weight"), xl("out.2.weight")) == (0, 1, 19)
     with pytest.raises(ValueError, match=r"20 block weights are for 9 blocks each way, but this model has input_blocks\.11"):
         xl("input_blocks.11.0.x")
-    with pytest.raises(ValueError, match="3 numbers; write 26"):
+    with pytest.raises(ValueError, match="3 numbers; write 26 "):
         merge_blocks.read("1 2 3", 0.5)
     with pytest.raises(ValueError, match="'x' is no number"):
         merge_blocks.read("1,x", 0.5)
