@@ -40,7 +40,11 @@ export function chooseFiles(app) {
   input.type = 'file';
   input.multiple = true;
   input.accept = '.json,.png,.webp,.jpg,.jpeg,.mp4,.webm,.flac,.mp3,.safetensors,.latent,image/*,video/*';
+  input.className = 'spoken';
   input.onchange = () => input.files && app.ui.dropFiles(input.files);
+  // Some browsers open the choice only for a field that is in the page.
+  document.body.append(input);
+  for (const over of ['change', 'cancel']) input.addEventListener(over, () => input.remove());
   input.click();
 }
 

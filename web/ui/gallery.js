@@ -18,6 +18,14 @@ export function everything(app) {
   return [...found.values()].filter(({ file }) => !app.jobs.deleted.value.has(keyOf({ file }))).sort((a, b) => (b.job.time ?? 0) - (a.job.time ?? 0));
 }
 
+/** What has every word, newest first; then what nearly has them. @param {Item[]} items @param {string} query @returns {Item[]} */
+function search(items, query) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const has = (/** @type {Item} */ item) => words.every((word) => item.text.toLowerCase().includes(word));
+  const near = find(items, (item) => item.text, query, { limit: 200 }).map((hit) => hit.item).filter((item) => !has(item));
+  return [...items.filter(has), ...near].slice(0, 200);
+}
+
 /** @param {{file: any}} item */
 export const keyOf = ({ file }) => `${file.type ?? 'output'}/${file.subfolder ?? ''}/${file.filename}`;
 
@@ -36,7 +44,7 @@ export function Gallery({ app, title }) {
   const all = everything(app);
   const shown = useMemo(() => {
     const pool = all.filter((item) => temp || item.file.type !== 'temp');
-    return query ? find(pool, (item) => item.text, query, { limit: 200 }).map((hit) => hit.item) : pool.slice(0, 400);
+    return query ? search(pool, query) : pool.slice(0, 400);
   }, [app.jobs.past.value, app.jobs.deleted.value, query, temp]);
   const pictures = shown.map((item) => ({ url: app.api.viewUrl(item.file), name: item.file.filename, file: item.file, kind: item.kind, path: item.path, job: item.job }));
   const toggle = (/** @type {string} */ key) => setChosen((old) => (old.includes(key) ? old.filter((other) => other !== key) : [...old, key].slice(-12)));

@@ -76,7 +76,7 @@ function Picture({ url, name, toggle }) {
   useEffect(() => {
     const image = ref.current;
     const fit = () => {
-      if (!image.naturalWidth) return;
+      if (!image.naturalWidth || !image.parentElement) return;
       const { width, height } = image.parentElement.getBoundingClientRect();
       const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
       image.classList.toggle('pixels', scale > 2.5);
