@@ -50,7 +50,7 @@ class Calls:
         return joined(self.spec, rows) if self.mapped else single(self.spec, rows[0])
 
 
-def prepare(step: Step, job: Job, value: Callable[[Link], Any], lazy: Callable[[str, Link], Any]) -> Calls:
+def prepare(step: Step, job: Job, value: Callable[[Link], Any], lazy: Callable[[str, Link], Any], key: bytes = b"") -> Calls:
     """Inputs of a step as its calls: ``value`` looks a link up, ``lazy`` gives what stands for one that is not evaluated."""
     spec = step.spec
     inputs: dict[str, Any] = dict(step.params)
@@ -69,7 +69,7 @@ def prepare(step: Step, job: Job, value: Callable[[Link], Any], lazy: Callable[[
     arguments = calls(spec, inputs)
     mapped = arguments is not None and not spec.input_is_list
     arguments = [inputs] if arguments is None else arguments
-    runs = [Run(step.id, spec.type, step.display, step.parent, job, i) for i in range(len(arguments))]
+    runs = [Run(step.id, spec.type, step.display, step.parent, job, i, key) for i in range(len(arguments))]
     return Calls(spec, runs, arguments, mapped, [blocker(spec, given) for given in arguments])
 
 

@@ -154,6 +154,10 @@ class Execution:
 
     # One step
 
+    def prepared(self, step: Step) -> Calls:
+        """The step's calls, with the values of the steps before it."""
+        return prepare(step, self.job, self.pull.value, self.lazy(step), self.pull.keys[step.id])
+
     def work(self, step: Step) -> None:
         """Run a step on this thread."""
         prepared: Calls | None = None
@@ -161,14 +165,14 @@ class Execution:
         try:
             if self.resume(step) or self.asks(step):
                 return
-            prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+            prepared = self.prepared(step)
             began, peak = self.started(step), Peak()
             try:
                 call(prepared)
             except BaseException as error:
                 if not is_out_of_memory(error) or not (tried := self.free()):
                     raise
-                prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+                prepared = self.prepared(step)
                 call(prepared)
             prepared.seconds = time.perf_counter() - began
             if prepared.seconds > WEIGHED_SECONDS:
@@ -184,7 +188,7 @@ class Execution:
             if self.resume(step) or self.asks(step):
                 self.proceed()
                 return
-            prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+            prepared = self.prepared(step)
             for run in prepared.runs:
                 run.grow = Grow(self, step, run.call_index)
             began = self.started(step)
@@ -282,7 +286,7 @@ class Execution:
         if needs is None:
             return False
         asked = self.evaluated.setdefault(step.id, set())
-        prepared = prepare(step, self.job, self.pull.value, self.lazy(step))
+        prepared = self.prepared(step)
         answers = [settle(needs(arguments, run)) for arguments, run in zip(prepared.arguments, prepared.runs, strict=True)]
         new = {name for answer in answers for name in answer or () if name in step.links} - asked
         if not new:

@@ -95,7 +95,7 @@ class Job:
 
 @dataclass(slots=True)
 class Run:
-    """One call of one node. ``grow`` is there for async nodes inside a graph: see ``engine.growth``."""
+    """One call of one node. ``key`` is its content key, ``grow`` is there for async nodes: see ``engine.growth``."""
 
     node: str = ""
     type: str = ""
@@ -103,6 +103,7 @@ class Run:
     parent: str | None = None
     job: Job = field(default_factory=Job)
     call_index: int = 0
+    key: bytes = b""
     ui: dict[str, list[Any]] = field(default_factory=dict)
     grow: Grow | None = None
     _saved: int = 0
@@ -121,12 +122,15 @@ class Run:
 
     @property
     def journal(self) -> FolderJournal | None:
-        """Where this call of this node keeps what its network said, if the job is to survive a crash."""
+        """Where this call of this node keeps what its network said, if the job is to survive a crash.
+
+        Another prompt or another model file is another key: nothing is gone on with that began differently.
+        """
         if self.job.journal is None:
             return None
         from engine.diffusion.journal import FolderJournal
 
-        return FolderJournal(self.job.journal / f"{quote(self.node, safe='')}-{self.call_index}")
+        return FolderJournal(self.job.journal / f"{quote(self.node, safe='')}-{self.call_index}-{self.key.hex()[:16]}")
 
     @property
     def prompt(self) -> Mapping[str, Any] | None:

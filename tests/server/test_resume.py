@@ -1,5 +1,6 @@
 """A job that is killed in mid-sampling goes on where it was and ends in the same picture."""
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,3 +71,27 @@ def test_a_killed_sampling_ends_in_the_same_bits(process: Process, sampler: str)
     while list((process.base / "user" / "journals").iterdir()):
         assert time.monotonic() < deadline + 120
         time.sleep(0.05)
+
+
+def test_nothing_is_gone_on_with_that_began_differently(process: Process) -> None:
+    """A job that was parked in mid-sampling gets another prompt before it goes on: the picture is the new prompt's alone."""
+    process.start()
+    prompt_id = process.post("/prompt", {"prompt": drawing("dpmpp_2m", "first")})["prompt_id"]
+    journal = process.base / "user" / "journals" / prompt_id
+    deadline = time.monotonic() + 120
+    while len(list(journal.rglob("*.safetensors"))) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.post("/api/queue/pause")
+    assert process.end(signal.SIGINT) == 0
+    assert list(journal.rglob("*.safetensors"))
+    process.start()
+    other = drawing("dpmpp_2m", "edited")
+    other["2"]["inputs"]["text"] = "a red car"
+    process.request("PATCH", f"/api/jobs/{prompt_id}", {"prompt": other})
+    process.post("/api/queue/resume")
+    wait(process, prompt_id)
+    other["6"]["inputs"]["filename_prefix"] = "plain"
+    wait(process, process.post("/prompt", {"prompt": other})["prompt_id"])
+    edited, plain = (Image.open(process.base / "output" / f"{name}_00001_.png").tobytes() for name in ("edited", "plain"))
+    assert edited == plain
