@@ -6,7 +6,7 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from engine.node import Round, Step, node
+from engine.node import Multiline, Round, Step, node
 from engine.types import Clip, Conditioning, Model
 from nodes.sizes import FineShare, LatentResize, Share, Strength10
 
@@ -88,6 +88,24 @@ def unet_cross_attention_multiply(
     return model.with_edit(multiply("attn2", q, k, v, out))
 
 
+@node("UNetTemporalAttentionMultiply", category="_for_testing/attention_experiments", experimental=True)
+def unet_temporal_attention_multiply(
+    model: Model,
+    self_structural: Strength10 = 1.0,
+    self_temporal: Strength10 = 1.0,
+    cross_structural: Strength10 = 1.0,
+    cross_temporal: Strength10 = 1.0,
+) -> Model:
+    """Scale what a film model's attention finds, within pictures (structural) and along time (temporal) apart."""
+    from engine.diffusion.edits.attention import multiply
+
+    factors = ((("attn1", False), self_structural), (("attn1", True), self_temporal), (("attn2", False), cross_structural),
+               (("attn2", True), cross_temporal))  # fmt: skip
+    for (kind, temporal), factor in factors:
+        model = model.with_edit(multiply(kind, out=factor, temporal=temporal))
+    return model
+
+
 @node("CLIPAttentionMultiply", category="_for_testing/attention_experiments", experimental=True)
 def clip_attention_multiply(
     clip: Clip, q: Strength10 = 1.0, k: Strength10 = 1.0, v: Strength10 = 1.0, out: Strength10 = 1.0
@@ -96,6 +114,25 @@ def clip_attention_multiply(
     from engine.diffusion.edits.text import multiply_text
 
     return multiply_text(clip, q, k, v, out)
+
+
+@node("SkipLayerGuidanceUNet", category="advanced/guidance", title="Skip Layer Guidance (UNet)", search_aliases=("SLG",))
+def skip_layer_guidance_unet(
+    model: Model,
+    scale: Guidance = 3.0,
+    blocks: Annotated[str, Multiline(False)] = "middle.0",
+    start_percent: FineShare = 0.0,
+    end_percent: FineShare = 1.0,
+) -> Model:
+    """Away from what the model draws when some of its transformer blocks are left out.
+
+    ``blocks``: by commas, input.N, middle.N or output.N; N counts the transformer blocks of that part from 0.
+    """
+    from engine.diffusion.edits.blocks import skipped
+    from engine.diffusion.rules import perturbed
+
+    first, last = (model.sampling.percent_to_sigma(percent) for percent in (start_percent, end_percent))
+    return model.with_after(perturbed(scale, skipped(blocks), first, last)) if scale else model
 
 
 FreeB = Annotated[float, Interval(ge=0.0, le=10.0), Step(0.01)]

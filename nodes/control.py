@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple, cast
 
-from engine.node import Folder, Run, node
-from engine.types import Conditioning, ControlNet, Image, Latent, Mask, Model, Vae
+from engine.node import Folder, Multiline, Run, node
+from engine.types import Clip, Conditioning, ControlNet, Image, Latent, Mask, Model, Vae
 from nodes.sizes import FineShare, Strength10
 
 
@@ -129,6 +129,18 @@ def control_net_apply_masked(
 
     steered = apply_control(positive, negative, control_net, image, strength, start_percent, end_percent, mask)
     return Steered(*(Conditioning(conditioning) for conditioning in steered))
+
+
+@node("CLIPTextEncodeControlnet", category="_for_testing/conditioning", experimental=True)
+def clip_text_encode_controlnet(
+    clip: Clip, conditioning: Conditioning, text: Annotated[str, Multiline(dynamic_prompts=True)]
+) -> Conditioning:
+    """A text for the ControlNets alone."""
+    from engine.diffusion.conditioning import with_options
+
+    [embedding, options] = clip.encode(text)[0]
+    pooled = options["pooled_output"]
+    return Conditioning(with_options(conditioning, cross_attn_controlnet=embedding, pooled_output_controlnet=pooled))
 
 
 class InpaintCondition(NamedTuple):

@@ -218,6 +218,18 @@ def sampler_dpm_adaptive(
     )  # fmt: skip
 
 
+@node("SamplerLCMUpscale", category="sampling/custom_sampling/samplers")
+def sampler_lcm_upscale(
+    scale_ratio: Annotated[float, Interval(ge=0.1, le=20.0), Step(0.01)] = 1.0,
+    scale_steps: Annotated[int, Interval(ge=-1, le=1000)] = -1,
+    upscale_method: Literal["bislerp", "nearest-exact", "bilinear", "area", "bicubic"] = "bislerp",
+) -> Sampler:
+    """LCM that enlarges the picture between its first steps; -1 is half of them."""
+    from engine.diffusion.samplers.lcm_upscale import LcmUpscale
+
+    return LcmUpscale.made(scale_ratio, None if scale_steps < 0 else scale_steps, upscale_method)
+
+
 @node("SamplerER_SDE", category="sampling/custom_sampling/samplers")
 def sampler_er_sde(
     solver_type: Literal["ER-SDE", "Reverse-time SDE", "ODE"] = "ER-SDE",

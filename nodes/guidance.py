@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Interval
 
 from engine.node import Round, Step, node
-from engine.types import Model
+from engine.types import Conditioning, Model
 
 Norm = Annotated[float, Interval(ge=0.0, le=50.0), Step(0.1)]
 
@@ -65,6 +65,28 @@ def epsilon_scaling(
     from engine.diffusion.rules import scale_eps
 
     return model.with_after(scale_eps(scaling_factor))
+
+
+@node("RenormCFG", category="advanced/model")
+def renorm_cfg(
+    model: Model,
+    cfg_trunc: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)] = 100.0,
+    renorm_cfg: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)] = 1.0,
+) -> Model:
+    """Keep guidance from making the prediction longer than the positive one, and guide only below a sigma."""
+    from engine.diffusion import rules
+
+    return model.with_rule(rules.renorm(cfg_trunc, renorm_cfg))
+
+
+@node("PerpNeg", category="_for_testing", title="Perp-Neg (DEPRECATED by PerpNegGuider)", deprecated=True, experimental=True)
+def perp_neg(
+    model: Model, empty_conditioning: Conditioning, neg_scale: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)] = 1.0
+) -> Model:
+    """Let the negative count only where it does not take the positive away; ``empty_conditioning`` is no prompt at all."""
+    from engine.diffusion import rules
+
+    return model.with_rule(rules.perp_neg(neg_scale), empty=empty_conditioning)
 
 
 @node("VideoLinearCFGGuidance", category="sampling/video_models")

@@ -36,7 +36,7 @@ def half_unet(network: Any, control: Control, x: Tensor, timestep: Tensor, input
     """One call of a ControlNet; ``more`` replaces or joins its arguments."""
     dtype = working_dtype(network)
     arguments: dict[str, Any] = {
-        "encoder_hidden_states": inputs["context"].to(dtype),
+        "encoder_hidden_states": inputs.get("control_context", inputs["context"]).to(dtype),
         "controlnet_cond": control.hint(x, calls).to(x.device, dtype),
         "added_cond_kwargs": added(inputs, dtype),
         "return_dict": False,
@@ -142,7 +142,7 @@ def added(inputs: Inputs, dtype: torch.dtype) -> dict[str, Tensor] | None:
     """SDXL's pooled text and sizes, as diffusers wants them."""
     if "time_ids" not in inputs:
         return None
-    return {"text_embeds": inputs["pooled"].to(dtype), "time_ids": inputs["time_ids"].to(dtype)}
+    return {"text_embeds": inputs.get("control_pooled", inputs["pooled"]).to(dtype), "time_ids": inputs["time_ids"].to(dtype)}
 
 
 def _sum(a: Residuals, b: Residuals | None) -> Residuals:

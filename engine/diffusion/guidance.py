@@ -23,6 +23,7 @@ from engine.diffusion.journal import Journal
 from engine.diffusion.model import Edit, Model
 from engine.diffusion.parts import working_dtype
 from engine.diffusion.patches import Patch
+from engine.diffusion.reuse import Track
 from engine.diffusion.rules import Cfg, Dual, Parts, PerpNeg, Plain, Rule
 
 if TYPE_CHECKING:
@@ -71,8 +72,13 @@ def cfg_guider(model: Model, positive: Conditioning, negative: Conditioning, cfg
 
 
 def dual_cfg_guider(
-    model: Model, cond1: Conditioning, cond2: Conditioning, negative: Conditioning,
-    cfg_conds: float, cfg_cond2_negative: float, nested: bool = False,
+    model: Model,
+    cond1: Conditioning,
+    cond2: Conditioning,
+    negative: Conditioning,
+    cfg_conds: float,
+    cfg_cond2_negative: float,
+    nested: bool = False,
 ) -> Guider:
     conditionings = {"positive": cond1, "middle": cond2, "negative": negative}
     return Guider(model, conditionings, Dual(cfg_conds, cfg_cond2_negative, nested))
@@ -127,7 +133,7 @@ class Guided:
     def start(cls, guider: Guider, network: nn.Module, x: Tensor, inpaint: Inpaint | None, journal: Journal | None) -> Guided:
         """Every conditioning made ready for latents like ``x``; ``network`` is the model's, placed."""
         known = {} if inpaint is None else {"denoise_mask": inpaint.mask[:, :1], "latent_image": inpaint.latent}
-        entries = resolve(guider.model, guider.conditionings, x, known)
+        entries = resolve(guider.model, {**guider.model.guidance.beside, **guider.conditionings}, x, known)
         guided = cls(guider, network, entries, inpaint, journal, guider.model.sampling.flow)
         if any(entry.hooks is not None for some in entries.values() for entry in some):
             from engine.diffusion.hooked import Hooked
@@ -145,7 +151,14 @@ class Guided:
             names = (*names, "negative")
         if self.inpaint is not None:
             x, mask = self._noised(x, sigma, self.inpaint)
-        denoised = self.evaluate(x, sigma, names)
+        reuse, denoised = guidance.reuse, None
+        if reuse is not None:
+            track: Track = self.memory.setdefault(reuse, Track())
+            denoised = reuse.guess(track, x, sigma, names, self.guider.model.sampling)
+        if denoised is None:
+            denoised = self.evaluate(x, sigma, names)
+            if reuse is not None:
+                track.made(x, denoised)
         parts = Parts(x, sigma, denoised, rule.cfg, self.memory, partial(self._again, x, sigma))
         for before in guidance.before:
             parts = before(parts)

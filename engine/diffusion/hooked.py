@@ -43,7 +43,7 @@ class Hooked:
         if known is None or known[0] != patches:
             known = None
             place: Any = model.place if not hooks.scheduled else getattr(model.place, "once", model.place)
-            known = (patches, place(model.part, patches))
+            known = (patches, place(model.part, patches, dtype=model.dtype))
         self.networks[hooks] = known
         stack.enter_context(guided.guider.edited(known[1]))
         for edit in guided.passing:

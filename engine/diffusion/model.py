@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from engine.diffusion import parametrization
+from engine.diffusion.conditioning import Conditioning
 from engine.diffusion.families.family import Family, Prediction
 from engine.diffusion.parametrization import Parametrization
 from engine.diffusion.parts import Part, Place
@@ -18,6 +20,7 @@ from engine.diffusion.patches import Adapter, Patch
 from engine.diffusion.residency import Residency
 
 if TYPE_CHECKING:
+    from engine.diffusion.reuse import Reuse
     from engine.diffusion.rules import After, Before, Formula
 
 Edit = Callable[[nn.Module], AbstractContextManager[object]]
@@ -38,6 +41,8 @@ class Guidance:
     before: tuple[Before, ...] = ()
     after: tuple[After, ...] = ()
     needs_negative: bool = False  # also at cfg 1, where it is otherwise not evaluated
+    beside: Mapping[str, Conditioning] = field(default_factory=dict)  # conditionings the formulas evaluate themselves
+    reuse: Reuse | None = None  # when predictions are guessed from earlier ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,7 @@ class Model:
     around: tuple[Around, ...] = ()
     denoise_mask: DenoiseMask | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    dtype: torch.dtype | None = None  # to compute in, if not what ``place`` finds best
 
     @cached_property
     def sampling(self) -> Parametrization:
@@ -62,7 +68,7 @@ class Model:
 
     def network(self) -> nn.Module:
         """The patched network, placed and ready."""
-        return self.place(self.part, self.patches)
+        return self.place(self.part, self.patches, dtype=self.dtype)
 
     def with_patches(self, adapter: Adapter, strength: float = 1.0) -> Self:
         """One adapter more; strength 0 is this very model."""
@@ -71,10 +77,11 @@ class Model:
     def with_sampling(self, sampling: Parametrization) -> Self:
         return replace(self, parametrization=sampling)
 
-    def with_rule(self, rule: Formula, *, needs_negative: bool = False) -> Self:
-        """``rule`` in place of the classifier-free guidance formula."""
+    def with_rule(self, rule: Formula, *, needs_negative: bool = False, **beside: Conditioning) -> Self:
+        """``rule`` in place of the classifier-free guidance formula; it may evaluate what is ``beside`` by name."""
         needs = self.guidance.needs_negative or needs_negative
-        return replace(self, guidance=replace(self.guidance, rule=rule, needs_negative=needs))
+        known = {**self.guidance.beside, **beside}
+        return replace(self, guidance=replace(self.guidance, rule=rule, needs_negative=needs, beside=known))
 
     def with_before(self, change: Before, *, needs_negative: bool = False) -> Self:
         """``change`` sees the predictions before the formula."""
@@ -85,6 +92,13 @@ class Model:
         """``change`` sees the predictions and the formula's result."""
         needs = self.guidance.needs_negative or needs_negative
         return replace(self, guidance=replace(self.guidance, after=(*self.guidance.after, change), needs_negative=needs))
+
+    def with_reuse(self, reuse: Reuse | None) -> Self:
+        return replace(self, guidance=replace(self.guidance, reuse=reuse))
+
+    def with_dtype(self, dtype: torch.dtype | None) -> Self:
+        """Computed in ``dtype``; None is what is best for the device."""
+        return replace(self, dtype=dtype)
 
     def with_edit(self, edit: Edit) -> Self:
         return replace(self, edits=(*self.edits, edit))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -143,6 +144,33 @@ class PerpNeg:
         return empty + self.cfg * (pos - perpendicular * self.neg_scale)
 
 
+def perp_neg(neg_scale: float = 1.0) -> Formula:
+    """``PerpNeg`` as a model's rule, against the conditioning "empty" beside it: ``with_rule``."""
+
+    def rule(parts: Parts) -> Tensor:
+        empty = parts.again("empty", lambda network: nullcontext())
+        return PerpNeg(parts.cfg, neg_scale)(parts.having(empty=empty))
+
+    return rule
+
+
+def renorm(cfg_trunc: float = 100.0, renorm_cfg: float = 1.0) -> Formula:
+    """CFG no longer than ``renorm_cfg`` times c (0: however long), and from sigma ``cfg_trunc`` up c alone: ``with_rule``.
+
+    As Lumina-Image 2.0 is sampled, https://github.com/Alpha-VLLM/Lumina-Image-2.0.
+    """
+
+    def rule(parts: Parts) -> Tensor:
+        if float(parts.sigma) >= cfg_trunc:
+            return parts.positive
+        guided = formula(parts)
+        if renorm_cfg <= 0:
+            return guided
+        return guided * (_norm(parts.positive) * renorm_cfg / _norm(guided).clamp(min=1e-12)).clamp(max=1.0)
+
+    return rule
+
+
 def formula(parts: Parts) -> Tensor:
     """Plain classifier-free guidance at the parts' own scale."""
     return parts.negative + (parts.positive - parts.negative) * parts.cfg
@@ -271,11 +299,14 @@ def on_guidance(operation: Callable[[Tensor], Tensor]) -> Before:
     return before
 
 
-def perturbed(scale: float, edit: Any) -> After:
-    """+ scale (c - c of the edited network), as in PAG and SEG: ``with_after``. https://arxiv.org/abs/2403.17377."""
+def perturbed(scale: float, edit: Any, first_sigma: float = math.inf, last_sigma: float = -1.0) -> After:
+    """+ scale (c - c of the edited network), as in PAG and SEG: ``with_after``. https://arxiv.org/abs/2403.17377.
+
+    Only at ``first_sigma`` >= sigma >= ``last_sigma``.
+    """
 
     def after(parts: Parts, result: Tensor) -> Tensor:
-        if scale == 0:
+        if scale == 0 or not last_sigma <= float(parts.sigma) <= first_sigma:
             return result
         return result + (parts.positive - parts.again("positive", edit)) * scale
 

@@ -94,7 +94,7 @@ class TimelineDenoise:
             patched = with_strengths(model, self.guider.timeline.ramps, strengths)
             place: Any = model.place if patched is model else getattr(model.place, "once", model.place)
             self._network = None
-            self._placed, self._network = (model, strengths), place(patched.part, patched.patches)
+            self._placed, self._network = (model, strengths), place(patched.part, patched.patches, dtype=model.dtype)
             self._patches = patched.patches
         assert self._network is not None
         return self._network

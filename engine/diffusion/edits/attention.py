@@ -19,13 +19,20 @@ if TYPE_CHECKING:
     from engine.diffusion.model import Edit
 
 
-def multiply(kind: str, q: float = 1.0, k: float = 1.0, v: float = 1.0, out: float = 1.0) -> Edit:
-    """Queries, keys, values and result of every ``attn1`` or ``attn2`` layer times a number; all 1 is nothing."""
+def multiply(
+    kind: str, q: float = 1.0, k: float = 1.0, v: float = 1.0, out: float = 1.0, *, temporal: bool | None = None
+) -> Edit:
+    """Queries, keys, values and result of every ``attn1`` or ``attn2`` layer times a number; all 1 is nothing.
+
+    ``temporal``: only layers that look along a film's time, or (False) only those that do not.
+    """
 
     @contextmanager
     def edit(network: nn.Module) -> Iterator[None]:
         with ExitStack() as stack:
-            for _, layer in attentions(network, kind):
+            for name, layer in attentions(network, kind):
+                if temporal is not None and (".temporal_transformer_blocks." in name) is not temporal:
+                    continue
                 if kind == "attn2" and (k, v) != (1.0, 1.0):
                     stack.enter_context(processed(layer, _afresh))
                 for part, factor in ((layer.to_q, q), (layer.to_k, k), (layer.to_v, v), (layer, out)):

@@ -90,9 +90,47 @@ def joins(network: nn.Module) -> Iterator[tuple[nn.Module, int]]:
             below = resnet.out_channels
 
 
+PARTS = {"input": "down_blocks", "middle": "mid_block", "output": "up_blocks"}
+
+
+def skipped(blocks: str) -> Edit:
+    """Transformer blocks left out: "middle.0, output.3" by their numbers in each part of the UNet; ``EditError`` for others.
+
+    As in skip-layer guidance, https://github.com/Stability-AI/sd3.5.
+    """
+
+    @contextmanager
+    def edit(network: nn.Module) -> Iterator[None]:
+        known: dict[str, nn.Module] = {}
+        for part, prefix in PARTS.items():
+            modules = ((name, module) for name, module in unet(network).named_modules() if name.startswith(prefix))
+            inner = (module for _, module in modules if type(module).__name__ == "BasicTransformerBlock")
+            known |= {f"{part}.{i}": block for i, block in enumerate(inner)}
+        chosen = [name.strip() for name in blocks.split(",") if name.strip()]
+        strangers = [name for name in chosen if name not in known]
+        if strangers:
+            raise EditError(f"blocks {', '.join(strangers)} are not there; this model has {', '.join(known)}.")
+        with ExitStack() as stack:
+            for name in chosen:
+                hooked(stack, known[name].register_forward_hook(_back))
+            yield
+
+    return edit
+
+
+def _back(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    """What went in."""
+    return args[0]
+
+
 def deep_shrink(
-    block_number: int = 3, factor: float = 2.0, first_timestep: float = 1e9, last_timestep: float = -1.0,
-    after_skip: bool = True, down: str = "bicubic", up: str = "bicubic",
+    block_number: int = 3,
+    factor: float = 2.0,
+    first_timestep: float = 1e9,
+    last_timestep: float = -1.0,
+    after_skip: bool = True,
+    down: str = "bicubic",
+    up: str = "bicubic",
 ) -> Edit:
     """The picture ``factor`` times smaller from input block ``block_number`` on, between two timesteps.
 

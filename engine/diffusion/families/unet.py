@@ -35,6 +35,9 @@ RESNET = {
     "skip_connection": "conv_shortcut",
 }
 
+CONTROL_TEXT = {"control_context": "cross_attn_controlnet", "control_pooled": "pooled_output_controlnet"}
+"""Inputs for ControlNets alone, and the options they come from: a text of their own."""
+
 Depths = tuple[tuple[int, ...], ...]
 
 
@@ -252,6 +255,9 @@ def conditioned(
     ``raw``: an editing network (8 channels) sees the VAE's latent as it is, not as a denoiser does.
     """
     inputs = {"context": repeat_to(tensor.to(x.device), x.shape[0])}
+    for name, option in CONTROL_TEXT.items():
+        if options.get(option) is not None:
+            inputs[name] = repeat_to(options[option].to(x.device), x.shape[0])
     extra = config.in_channels - config.out_channels
     if extra == config.out_channels + 1:
         inputs["concat"] = inpainting(options, x, latent)
@@ -277,7 +283,7 @@ def inpainting(options: Mapping[str, Any], x: Tensor, latent: LatentFormat) -> T
         grey = torch.tensor(GREY, device=x.device, dtype=x.dtype).view(1, -1, 1, 1)
         return torch.cat([torch.ones_like(x[:, :1]), grey.expand_as(x)], dim=1)
     image = torch.zeros_like(x) if image is None else fit(image, x)
-    return torch.cat([mask, image], dim=1)
+    return torch.cat([fit(mask.reshape(-1, 1, *mask.shape[-2:]), x).round(), image], dim=1)
 
 
 def guidance_embedding(guidance: float, width: int) -> Tensor:
