@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from itertools import product
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ WINOGRAD_PIXELS = 24 * 24
 
 WINOGRAD_NUMBERS = 8 << 20
 """... unless there are more numbers than this in the kernels as they are."""
+
+BAND, BANDS_FROM = 128, 1024
+"""Queries of a band, whose scores for 4096 keys stay in the second cache, and the number of keys from which bands pay."""
 
 COMPILED = ("FeedForward", "ResnetBlock2D")
 """Classes of diffusers' blocks that are worth the compiler's time."""
@@ -118,7 +122,7 @@ class TextOnce:
         if attention_mask is not None:
             attention_mask = attn.prepare_attention_mask(attention_mask, key.shape[2], key.shape[0])
             attention_mask = attention_mask.view(key.shape[0], attn.heads, -1, attention_mask.shape[-1])
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+        mixed = attention(query, key, value, attention_mask)
         out: Tensor = attn.to_out[0](mixed.transpose(1, 2).flatten(2))
         if len(shape) == 4:
             out = out.transpose(1, 2).reshape(shape)
@@ -133,6 +137,23 @@ class TextOnce:
             normed = attn.norm_encoder_hidden_states(text) if attn.norm_cross else text
             known = self._known[id(text)] = (weakref.ref(text), *_pair(attn, normed))
         return known[1], known[2]
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention of (B, H, N, D) to (B, H, M, D). Long ones in bfloat16 on the CPU go by bands of scores through the matrix unit.
+
+    torch's kernel computes those in float32 inside, at two thirds of the speed; the bands' rounding is 0.5 % of the result in
+    place of 0.2 %. Rabe & Staats 2021, https://arxiv.org/abs/2112.05682, section 2, with whole rows.
+    """
+    long = query.device.type == "cpu" and query.dtype == torch.bfloat16 and mask is None and key.shape[2] >= BANDS_FROM
+    if not long:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    scaled, transposed = (query * query.shape[-1] ** -0.5).contiguous(), key.transpose(2, 3)
+    out = torch.empty_like(scaled)
+    for image, head in product(range(out.shape[0]), range(out.shape[1])):
+        for band, into in zip(scaled[image, head].split(BAND), out[image, head].split(BAND), strict=True):
+            torch.mm(torch.softmax(torch.mm(band, transposed[image, head]), -1), value[image, head], out=into)
+    return out
 
 
 def _pair(attn: Any, source: Tensor) -> tuple[Tensor, Tensor]:

@@ -77,13 +77,34 @@ def steady_allocator() -> bool:
 
 
 def return_memory(unused: Iterable[torch.Tensor]) -> None:
-    """Give freed memory back to the system after all, and the pages of mapped files behind ``unused``: they can be read again."""
-    pageout, page = 21, os.sysconf("SC_PAGE_SIZE")
+    """Give freed memory back to the system after all, and the pages of mapped files behind ``unused``."""
     with suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.malloc_trim(0)
+        ctypes.CDLL(None).malloc_trim(0)
+    return_pages(unused)
+
+
+def return_pages(unused: Iterable[torch.Tensor]) -> None:
+    """Take the pages of mapped files behind these tensors out of this process; a look at them maps them again.
+
+    They stay in the system's file cache while there is room. What lies in no file is left alone. A change that was made to the
+    mapped pages would be lost: weights as a file stores them are never changed.
+    """
+    dont_need, page = 4, os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, AttributeError):
+        library, files = ctypes.CDLL(None), _mapped_files()
         for tensor in unused:
-            start = -(-tensor.data_ptr() // page) * page
-            length = tensor.data_ptr() + tensor.nbytes - start
-            if length > 0:
-                library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), pageout)
+            start, end = -(-tensor.data_ptr() // page) * page, tensor.data_ptr() + tensor.nbytes
+            if start < end and any(first <= start and end <= last for first, last in files):
+                library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), dont_need)
+
+
+def _mapped_files() -> list[tuple[int, int]]:
+    """Where in memory files are mapped, first and last address: proc_pid_maps(5)."""
+    found = []
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            span, _, _, _, inode, *_ = line.split(maxsplit=5)
+            if inode != "0":
+                first, last = span.split("-")
+                found.append((int(first, 16), int(last, 16)))
+    return found

@@ -19,13 +19,16 @@ from engine.diffusion import fast
 from engine.diffusion.containers.packed import Packed
 from engine.diffusion.parts import Part
 from engine.diffusion.patches import Patch, patched, touching
-from engine.diffusion.precision import Precision, best_device, precision, return_memory
+from engine.diffusion.precision import Precision, best_device, precision, return_memory, return_pages
 
 Prepare = Callable[[nn.Module], None]
 """What makes a placed module faster without changing what it says; by default ``fast.prepare`` on the CPU."""
 
 NARROW_NUMBERS = 1 << 18
 """Weights smaller than this are cast once, whatever the precision says."""
+
+COPIED_BYTES = 256 << 20
+"""From so much of a file on that has been cast, its pages are let go: it need not be in memory twice."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,11 @@ class Residency:
         packed = packed and self.device.type == "cpu" and how.channels_last
         narrow = _may_stay_narrow(module) if how.narrow or packed else frozenset()
         weights: dict[str, Tensor] = {}
+        copied: list[Tensor] = []
         for target, stored in part.weights().items():
+            if self.device.type == "cpu" and sum(weight.nbytes for weight in copied) > COPIED_BYTES:
+                return_pages(copied)
+                copied.clear()
             if target in shared:
                 weights[target] = shared[target]
             elif target in narrow and not touching(patches, target) and isinstance(stored, Packed):
@@ -177,6 +184,8 @@ class Residency:
                 weights[target] = stored.to(self.device)
             else:
                 weights[target] = self._weight(stored, touching(patches, target), target, how)
+                if not isinstance(stored, Packed) and weights[target].data_ptr() != stored.data_ptr():
+                    copied.append(stored)
         module.load_state_dict(weights, strict=True, assign=True)
         if part.finish is not None:
             part.finish(module)

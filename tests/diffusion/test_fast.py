@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.diffusion.fast import Pointwise, Widened, WidenedLinear, Winograd, prepare
+from engine.diffusion.fast import Pointwise, Widened, WidenedLinear, Winograd, attention, prepare
 from engine.diffusion.winograd import conv3x3, kernel_transform
 from tests.diffusion.demo import demo_model
 
@@ -95,3 +95,15 @@ def test_a_text_is_projected_once_and_another_text_is_not_mistaken_for_it() -> N
     context = torch.zeros(1, 77, 128)
     assert not torch.allclose(network(x, t, context).sample, first)
     handle.remove()
+
+
+@pytest.mark.parametrize(("queries", "keys", "close"), [(300, 1024, 0.01), (1024, 2000, 0.01), (64, 77, 0.005)])
+def test_attention_in_bfloat16_is_that_in_float32_but_for_rounding(queries: int, keys: int, close: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, queries, 3, 40, generator=generator).transpose(1, 2)
+    k, v = (torch.randn(2, keys, 3, 40, generator=generator).transpose(1, 2) for _ in range(2))
+    expected = F.scaled_dot_product_attention(q, k, v)
+    assert torch.equal(attention(q, k, v), expected)
+    found = attention(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    assert found.shape == expected.shape
+    assert (found.float() - expected).norm() < close * expected.norm()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from engine.diffusion.containers import read_tensors
 from engine.diffusion.parts import Part, working_dtype
 from engine.diffusion.patches import Adapter, Difference, Patch
-from engine.diffusion.precision import best_device, cpu_has_bfloat16, precision
+from engine.diffusion.precision import best_device, cpu_has_bfloat16, precision, return_pages
 from engine.diffusion.residency import Residency
 from tests.diffusion.demo import demo_model
 
@@ -117,3 +121,30 @@ def test_on_the_cpu_text_encoders_and_small_networks_stay_in_float32() -> None:
         large = torch.bfloat16 if cpu_has_bfloat16() else torch.float32
         assert precision(role, cpu, nbytes=1 << 30).dtype == large
     assert best_device().type in ("cpu", "cuda", "mps")
+
+
+def test_pages_of_a_file_that_were_given_back_are_read_again(tmp_path: Path) -> None:
+    """And what lies in no file is left alone."""
+    numbers = {"x": torch.arange(1 << 20, dtype=torch.float32)}
+    save_file(numbers, tmp_path / "x.safetensors")
+    mapped, elsewhere = read_tensors(tmp_path / "x.safetensors").tensors["x"], numbers["x"].clone()
+    return_pages([mapped, elsewhere, torch.empty(0)])
+    assert torch.equal(mapped, numbers["x"])
+    assert torch.equal(elsewhere, numbers["x"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_a_file_whose_weights_were_cast_need_not_be_in_memory_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.diffusion.residency.COPIED_BYTES", 1 << 20)
+    ours = part()
+    stored = sum(weight.nbytes for weight in ours.stored.values())
+    for weight in ours.stored.values():
+        weight.sum()
+    before = _kilobytes_of_files()
+    Residency("cpu")(ours)
+    assert before - _kilobytes_of_files() > 0.5 * stored / 1024
+
+
+def _kilobytes_of_files() -> int:
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["RssFile"].split()[0])
