@@ -19,6 +19,7 @@ from engine.executors.local import LocalExecutor  # noqa: E402
 from engine.folders import Folders  # noqa: E402
 from engine.graph import build  # noqa: E402
 from engine.overrides import override  # noqa: E402
+from engine.problems import GraphError  # noqa: E402
 from engine.registry import load  # noqa: E402
 from engine.run import Job  # noqa: E402
 from engine.settings import Settings  # noqa: E402
@@ -68,6 +69,7 @@ class Studio:
 
 def contact_sheet(studio: Studio, to: Path, columns: int = 8) -> None:
     """Each prompt's pictures under one another, the prompt below them."""
+    to.parent.mkdir(parents=True, exist_ok=True)
     cell = SIDE + GAP, len(SEEDS) * (SIDE + 2) + LABEL + GAP
     sheet = Image.new("RGB", (columns * cell[0] + GAP, -(-len(PROMPTS) // columns) * cell[1] + GAP), "white")
     write = ImageDraw.Draw(sheet)
@@ -81,9 +83,13 @@ def contact_sheet(studio: Studio, to: Path, columns: int = 8) -> None:
 
 
 def thumbnails(studio: Studio) -> None:
-    """``workflows/NAME.webp`` for every workflow that draws a picture."""
+    """``workflows/NAME.webp`` for every workflow that draws a picture with what ships."""
     for workflow in sorted((PROJECT / "workflows").glob("*.json")):
-        picture = studio.draw(workflow, [])
+        try:
+            picture = studio.draw(workflow, [])
+        except GraphError as error:
+            print(f"{workflow.stem}: {error}")
+            continue
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
         picture.save(workflow.with_suffix(".webp"), quality=85)
 
