@@ -176,11 +176,14 @@ def _weights(content: object) -> dict[str, Tensor]:
 
 
 def _flatten(content: Mapping[Any, Any], prefix: str = "", depth: int = 3) -> dict[str, Tensor]:
-    """Tensors of nested dicts by dotted names."""
+    """Tensors of nested dicts by dotted names, and of short tuples of tensors and numbers by their places."""
     found: dict[str, Tensor] = {}
     for key, value in content.items():
         if isinstance(value, Tensor):
             found[f"{prefix}{key}"] = value
+        elif isinstance(value, tuple | list) and 1 < len(value) <= 4 and isinstance(value[0], Tensor):
+            whole = {i: torch.tensor(item) if isinstance(item, int | float) else item for i, item in enumerate(value)}
+            found |= {f"{prefix}{key}.{i}": item for i, item in whole.items() if isinstance(item, Tensor)}
         elif isinstance(value, Mapping) and depth:
             found |= _flatten(value, f"{prefix}{key}.", depth - 1)
     return found
