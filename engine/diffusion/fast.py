@@ -149,9 +149,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     if not long:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scaled, transposed = (query * query.shape[-1] ** -0.5).contiguous(), key.transpose(2, 3)
-    out = torch.empty_like(scaled)
+    out, bands = torch.empty_like(scaled), -(-scaled.shape[2] // BAND)
     for image, head in product(range(out.shape[0]), range(out.shape[1])):
-        for band, into in zip(scaled[image, head].split(BAND), out[image, head].split(BAND), strict=True):
+        of_head, into_head = (tensor[image, head].tensor_split(bands) for tensor in (scaled, out))
+        for band, into in zip(of_head, into_head, strict=True):
             torch.mm(torch.softmax(torch.mm(band, transposed[image, head]), -1), value[image, head], out=into)
     return out
 
