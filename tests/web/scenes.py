@@ -104,14 +104,31 @@ def txt2img(
     return [loader, yes, no, latent, sampler, decode, save]
 
 
+def refine(sheet: Sheet, block: list[int], x: float, y: float) -> None:
+    """Two more samplers after that of a txt2img, and a decode: three nodes with ten wires."""
+    loader, yes, no, _, before = block[:5]
+    ports = [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")]
+    for i in range(2):
+        values = [i, "fixed", 4, 4.0, "euler", "normal", 0.5]
+        after = sheet.node("KSampler", (x + 360 * i, y), (300, 290), ports, [("LATENT", "LATENT")], values)
+        for slot, (source, out) in enumerate([(loader, 0), (yes, 0), (no, 0), (before, 0)]):
+            sheet.link(source, out, after, slot)
+        before = after
+    decode = sheet.node("VAEDecode", (x + 790, y), (200, 46), [("samples", "LATENT"), ("vae", "VAE")], [("IMAGE", "IMAGE")], [])
+    sheet.link(before, 0, decode, 0)
+    sheet.link(loader, 2, decode, 1)
+
+
 def many(count: int, columns: int | None = None) -> JsonDict:
-    """About ``count`` nodes with twice as many wires: txt2img again and again, in a square."""
+    """About ``count`` nodes with twice as many wires: txt2img refined twice, again and again, in a square."""
     sheet = Sheet()
-    blocks = max(1, count // 7)
-    wide = columns or max(1, round(blocks**0.5 * 0.75))
+    blocks = max(1, count // 10)
+    wide = columns or max(1, round(blocks**0.5 * 0.8))
     last: list[int] | None = None
     for i in range(blocks):
-        block = txt2img(sheet, (i % wide) * 1600, (i // wide) * 620, prompt=f"picture {i}")
+        x, y = (i % wide) * 1600, (i // wide) * 960
+        block = txt2img(sheet, x, y, prompt=f"picture {i}")
+        refine(sheet, block, x, y + 460)
         if last is not None and i % wide:
             # Wires between blocks, as in a graph that shares its model.
             sheet.link(last[0], 0, block[4], 0)

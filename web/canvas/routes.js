@@ -34,6 +34,15 @@ export class Routes {
     this.dots = graph.reroutes.size ? [...graph.reroutes.values()] : [];
   }
 
+  /** Nodes have moved or changed size: the ends of their wires go along. @param {Set<Node>} nodes */
+  follow(nodes) {
+    for (let i = 0; i < this.count; i++) {
+      const start = this.starts[i], stop = this.stops[i];
+      if (start && nodes.has(/** @type {Node} */ (start))) slotAt(/** @type {Node} */ (start), 'out', this.links[i].fromSlot, this.ends, i * 4);
+      if (stop && nodes.has(/** @type {Node} */ (stop))) slotAt(/** @type {Node} */ (stop), 'in', this.links[i].toSlot, this.ends, i * 4 + 2);
+    }
+  }
+
   /** @param {Graph} graph @param {Link} link @param {Set<Reroute>} shared reroutes whose way in is already there */
   add(graph, link, shared) {
     const from = link.from === INPUTS ? null : graph.node(link.from);

@@ -153,7 +153,7 @@ function show(stage, mini) {
 function watchDoc(stage, mini) {
   const { doc } = stage;
   return [
-    doc.on('change', (/** @type {{graph: string, changes: {op: string, id?: any}[]}} */ { graph, changes }) => {
+    doc.on('change', (/** @type {{graph: string, changes: {op: string, id?: any, set?: Record<string, any>}[]}} */ { graph, changes }) => {
       if (graph !== doc.graph.id) return;
       changed(stage, mini, changes);
     }),
@@ -178,17 +178,21 @@ function watchDoc(stage, mini) {
   ];
 }
 
-/** @param {Stage} stage @param {Mini} mini @param {{op: string, id?: any}[]} changes */
+/** @param {Stage} stage @param {Mini} mini @param {{op: string, id?: any, set?: Record<string, any>}[]} changes */
 function changed(stage, mini, changes) {
   let moved = false;
+  /** @type {Set<import('../graph/model.js').Node>} */ const shifted = new Set();
   for (const change of changes) {
+    const node = change.op === 'node=' && shifts(change.set ?? {}) ? stage.graph.node(change.id) : undefined;
     if (change.op === 'value') stage.media.forget(change.id);
     else moved = true;
+    if (node) shifted.add(node);
+    else if (change.op !== 'value') stage.routes.stale = true;
     if (concernsFiles(stage, change)) stage.clashing = true;
     if (change.op === 'node-') stage.active.delete(change.id);
   }
   if (moved) {
-    stage.routes.stale = true;
+    if (!stage.routes.stale && shifted.size) stage.routes.follow(shifted);
     mini.edited();
     for (const node of stage.media.trays) if (node.at < 0) stage.media.trays.delete(node);
     stage.editor.place();
@@ -196,6 +200,11 @@ function changed(stage, mini, changes) {
   if (stage.active.size || stage.hover.kind !== 'canvas') stage.mark('over', 'edit');
   stage.hover = { kind: 'canvas' };
   stage.mark('scene', 'edit');
+}
+
+/** Whether a change of a node leaves its sockets as they are, but for their place. @param {Record<string, any>} set */
+function shifts(set) {
+  return Object.keys(set).every((key) => ['pos', 'size', 'z', 'flags', 'title', 'color', 'bgcolor', 'mode'].includes(key));
 }
 
 /** Whether a change may alter which files meet at a wire: it does not if it only moves, paints or counts. @param {Stage} stage @param {{op: string, id?: any, name?: string, set?: Record<string, any>}} change */
@@ -248,7 +257,9 @@ function watchApp(stage, mini, toolbox) {
     app.on?.('lineages', () => {
       stage.kinship = new Kinship(app.lineages);
       stage.clashing = true;
-      if (!stage.kinship.empty) stage.mark('scene', 'defs');
+      const before = stage.clashes.size;
+      if (stage.doc) stage.fresh();
+      if (before || stage.clashes.size) stage.mark('scene', 'lineages');
     }) ?? (() => {}),
     app.on?.('defs', () => {
       stage.routes.stale = true;
