@@ -1,9 +1,10 @@
 """The editor's files, and the page that stands in where there are none."""
 
 import asyncio
+import gzip
 import logging
 import mimetypes
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,11 +75,12 @@ async def static(request: web.Request) -> web.StreamResponse:
     """A file of the editor; where there is none, what a pack's route answers."""
     site = site_of(request)
     try:
-        return serve_below(site.options.front_end, request.match_info["path"])
+        path = found_below(site.options.front_end, request.match_info["path"])
     except Refusal:
         if (answer := await pack_answer(request)) is None:
             raise
         return answer
+    return packed(path) if path.suffix == ".svg" and "gzip" in request.headers.get("Accept-Encoding", "") else send_file(path)
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -88,6 +90,11 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 def serve_below(root: Path, name: str) -> web.StreamResponse:
     """A file under ``root``; 404 for anything that is not."""
+    return send_file(found_below(root, name))
+
+
+def found_below(root: Path, name: str) -> Path:
+    """The path of a file under ``root``; 404 for anything that is not."""
     try:
         path = inside(root, name)
         found = path.is_file()
@@ -95,7 +102,20 @@ def serve_below(root: Path, name: str) -> web.StreamResponse:
         raise Refusal(404, "404: Not Found") from None
     if not found or any(part.startswith(".") for part in Path(name).parts):
         raise Refusal(404, "404: Not Found")
-    return send_file(path)
+    return path
+
+
+def packed(path: Path) -> web.Response:
+    """A drawing as gzip, which is a fifth of it. Scripts and styles come joined; what else there is, is packed already."""
+    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding", "Cache-Control": f"public, max-age={SECONDS_A_DAY}"}
+    headers["Content-Type"] = "image/svg+xml; charset=utf-8"
+    return web.Response(body=gzipped(path, path.stat().st_mtime_ns), headers=headers)
+
+
+@lru_cache(64)
+def gzipped(path: Path, modified: int) -> bytes:
+    del modified
+    return gzip.compress(path.read_bytes())
 
 
 def send_file(path: Path) -> web.FileResponse:

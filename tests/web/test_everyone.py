@@ -2,11 +2,23 @@
 
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 
-AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+from .editor import Editor
+from .scenes import HELLO
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 DOC = "window.__test.app.active.value"
 PANELS = ("queue", "gallery", "nodes", "models", "workflows", "outline", "errors")
+DIALOGS = (
+    "settings", "sweep", "stats", "diff", "logs", "login", "note", "mask", "lightbox", "compare", "confirm", "ask",
+)  # fmt: skip
+PICTURE = {
+    "url": "api/view?filename=example.png&type=input",
+    "name": "example.png",
+    "file": {"filename": "example.png", "type": "input", "subfolder": ""},
+}
 
 FOCUSED = """() => {
     const one = document.activeElement;
@@ -95,42 +107,100 @@ def test_txt2img_is_built_run_and_read_with_the_keyboard_alone(editor):
     editor.page.evaluate("() => window.__test.app.prefs.set('panel.open', '')")
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm install --prefix web")
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_axe_finds_nothing_serious_on_any_panel(browser, base, theme):
-    context = browser.new_context(viewport={"width": 1600, "height": 900}, color_scheme=theme, bypass_csp=True)
-    page = context.new_page()
-    page.goto(f"{base}/?test=1")
-    page.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
-    page.evaluate(AXE.read_text())
-    found = []
-
-    def audit(name):
-        bad = page.evaluate(
-            """() => axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations
-                .filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => id + ': ' + nodes.slice(0, 3).map((one) => one.target.join(' ')).join(', ')))"""
+def opened(editor, kind, name):
+    """Show a panel, a dialog or a layer; the page as it is afterwards is audited or measured."""
+    page = editor.page
+    page.evaluate(f"() => {DOC}.select({{ nodes: [...{DOC}.graph.nodes.keys()].slice(0, 1) }})")
+    if kind == "panel":
+        page.evaluate(f"() => window.__test.app.prefs.set('panel.open', '{name}')")
+        page.locator(".panel h2").wait_for()
+    elif kind == "dialog":
+        props = {"note": {"id": 8}, "mask": {"id": 9}, "settings": {"page": "keys"}, "confirm": {"text": "Sure?", "yes": "Yes"}}
+        props |= {"ask": {"text": "Name", "value": "x"}, "lightbox": {"pictures": [PICTURE, PICTURE], "index": 0}}
+        props |= {"compare": {"before": PICTURE["url"], "after": PICTURE["url"]}}
+        page.evaluate("([name, props]) => void window.__test.app.ui.dialog(name, props)", [name, props.get(name, {})])
+        page.locator("dialog[open]").wait_for()
+    elif name == "palette":
+        page.evaluate("() => window.__test.app.ui.palette({})")
+        page.get_by_role("combobox").fill("sampler")
+    elif name == "commands":
+        page.evaluate("() => (window.__test.app.ui.commandsOpen.value = true)")
+        page.get_by_role("combobox").wait_for()
+    elif name == "menu":
+        page.get_by_role("button", name="Menu").click()
+        page.get_by_role("menu").wait_for()
+    elif name == "toast":
+        page.evaluate(
+            "() => window.__test.app.ui.toast('It went wrong.', { kind: 'error', action: { label: 'Show', run() {} } })"
         )
-        found.extend(f"{name}: {one}" for one in bad)
+        page.locator(".toast").wait_for()
+    elif name == "app mode":
+        page.evaluate("() => (window.__test.app.formOpen.value = true)")
+        page.locator(".form h2").wait_for()
+    page.wait_for_load_state("networkidle")
 
-    audit("page")
-    for name in PANELS:
-        page.evaluate(f"() => {{ window.__test.app.prefs.set('panel.open', '{name}'); {DOC}.select({{ nodes: [...{DOC}.graph.nodes.keys()].slice(0, 1) }}); }}")
-        page.wait_for_timeout(350)
-        audit(name)
-    page.evaluate("() => { window.__test.app.prefs.set('panel.open', ''); window.__test.app.ui.palette({}); }")
-    page.wait_for_timeout(200)
-    audit("palette")
-    page.keyboard.press("Escape")
-    for name in ("settings", "sweep", "stats", "diff"):
-        page.evaluate(f"() => void window.__test.app.ui.dialog('{name}', {{}})")
-        page.wait_for_timeout(350)
-        audit(name)
-        page.keyboard.press("Escape")
-    page.evaluate("() => (window.__test.app.formOpen.value = true)")
-    page.wait_for_timeout(350)
-    audit("app mode")
-    context.close()
+
+def closed(editor):
+    editor.page.evaluate(
+        """() => {
+            const { app } = window.__test;
+            app.ui.dialogs.value = [];
+            app.ui.toasts.value = [];
+            app.ui.commandsOpen.value = false;
+            app.ui.menuOpen.value = null;
+            app.formOpen.value = false;
+            app.prefs.set('panel.open', '');
+        }"""
+    )
+    for _ in range(2):
+        editor.page.keyboard.press("Escape")
+
+
+def everywhere():
+    yield from (("panel", name) for name in PANELS)
+    yield from (("dialog", name) for name in DIALOGS)
+    yield from (("layer", name) for name in ("palette", "commands", "menu", "toast", "app mode"))
+
+
+def furnished(browser, base, **options):
+    """A page of its own with something on every panel: a workflow, a picture, a note, a problem."""
+    context = browser.new_context(bypass_csp=True, **{"viewport": {"width": 1600, "height": 900}, **options})
+    editor = Editor(context.new_page(), base).load()
+    more = [
+        {
+            "id": 8,
+            "type": "MarkdownNote",
+            "pos": [0, 600],
+            "size": [200, 100],
+            "widgets_values": ["# A note\n[a link](https://x.org)"],
+        },
+        {"id": 9, "type": "LoadImage", "pos": [300, 600], "size": [200, 200], "widgets_values": ["example.png"]},
+    ]
+    editor.open({**HELLO, "nodes": [*HELLO["nodes"], *more]})
+    editor.page.evaluate(
+        f"() => {DOC}.run.fail([{{ path: '5', type: 'x', message: 'Too large.', details: 'Try less.', traceback: ['a'] }}])"
+    )
+    return editor
+
+
+SERIOUS = """() => axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => id + ': ' + nodes.slice(0, 3).map((one) => one.target.join(' ')).join(', ')))"""
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize(("width", "height"), [(1600, 900), (390, 844)], ids=["desk", "phone"])
+def test_axe_finds_nothing_serious_anywhere(browser, base, theme, width, height):
+    editor = furnished(browser, base, color_scheme=theme, viewport={"width": width, "height": height}, has_touch=width < 500)
+    editor.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = [f"page: {one}" for one in editor.page.evaluate(SERIOUS)]
+    for kind, name in everywhere():
+        opened(editor, kind, name)
+        found += [f"{name}: {one}" for one in editor.page.evaluate(SERIOUS)]
+        closed(editor)
+    editor.page.context.close()
     assert not found, "\n".join(found)
+    assert not editor.problems
 
 
 def test_the_page_speaks_russian_to_who_reads_russian(browser, base):
@@ -142,28 +212,103 @@ def test_the_page_speaks_russian_to_who_reads_russian(browser, base):
     context.close()
 
 
+CUT = """() => {
+    // What one can press or fill in, and cannot bring into sight by scrolling.
+    const kinds = ['dialog[open]', '.menu', '.palette', '.toasts:popover-open', '.form', '.panel', 'body'];
+    const top = kinds.map((kind) => document.querySelector(kind)).find(Boolean);
+    const out = [];
+    for (const one of top.querySelectorAll('button, input, select, textarea, a[href], summary')) {
+        if (!one.checkVisibility() || one.type === 'file' || one.closest('.panel-edge')) continue;
+        one.scrollIntoView({ block: 'center', inline: 'center' });
+        const box = one.getBoundingClientRect();
+        if (!box.width) continue;
+        const x = (Math.max(0, box.left) + Math.min(innerWidth, box.right)) / 2;
+        const y = (Math.max(0, box.top) + Math.min(innerHeight, box.bottom)) / 2;
+        const seen = box.left < innerWidth - 3 && box.right > 3 && box.top < innerHeight - 3 && box.bottom > 3;
+        const hit = seen && document.elementFromPoint(x, y);
+        if (!hit || !(one.contains(hit) || hit.contains(one) || hit.closest('label')?.contains(one))) {
+            out.push((one.getAttribute('aria-label') || one.textContent || one.name || one.className).trim().slice(0, 40));
+        }
+    }
+    return out;
+}"""
+
+
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (400, 225)], ids=["phone", "400 percent zoom"])
-def test_nothing_is_cut_off_on_a_small_page(browser, base, width, height):
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
-    page.goto(f"{base}/?test=1")
-    page.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
-    for name in PANELS:
-        page.evaluate(f"() => window.__test.app.prefs.set('panel.open', '{name}')")
-        page.wait_for_timeout(150)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight"), name
-        box = page.locator(".panel").bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= width + 1 and box["y"] >= 0, (name, box)
+def test_everything_can_be_reached_on_a_small_page(browser, base, width, height):
+    """1600x900 at 400 % is 400x225: no sideways scrolling, and whatever one can press can be scrolled into sight."""
+    editor = furnished(browser, base, viewport={"width": width, "height": height}, has_touch=True, reduced_motion="reduce")
+    page, lost = editor.page, []
+    for kind, name in everywhere():
+        opened(editor, kind, name)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth && scrollY === 0"), name
+        lost += [f"{name}: {one}" for one in page.evaluate(CUT)]
+        closed(editor)
     run = page.locator(".run-button").bounding_box()
     assert run["x"] + run["width"] <= width
-    context.close()
+    assert not lost, "\n".join(lost)
+    page.context.close()
 
 
-def test_reduced_motion_and_forced_colours_are_heeded(browser, base):
-    context = browser.new_context(viewport={"width": 1200, "height": 800}, reduced_motion="reduce", forced_colors="active")
-    page = context.new_page()
-    page.goto(f"{base}/?test=1")
-    page.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
+def test_on_a_phone_what_one_taps_is_large_enough(browser, base):
+    editor = furnished(browser, base, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    small = """() => {
+        const where = '.rail button, .bar button:not(.tab-close), .panel button, .zoombox button';
+        return [...document.querySelectorAll(where)].filter((one) => one.checkVisibility()).flatMap((one) => {
+            const { width, height } = one.getBoundingClientRect();
+            return width && (width < 24 || height < 24) ? [`${one.ariaLabel || one.textContent} ${width}x${height}`] : [];
+        });
+    }"""
+    for name in PANELS:
+        opened(editor, "panel", name)
+        assert not editor.page.evaluate(small), name
+        closed(editor)
+    editor.page.locator(".rail-button").nth(1).tap()
+    editor.page.get_by_role("heading", name="Gallery").wait_for()
+    editor.page.locator(".rail-button").nth(1).tap()
+    editor.page.locator(".panel").wait_for(state="detached")
+    editor.page.context.close()
+
+
+def test_with_reduced_motion_nothing_moves(browser, base):
+    editor = furnished(browser, base, reduced_motion="reduce")
+    page = editor.page
     assert page.evaluate("() => document.documentElement.dataset.motion") == "less"
-    assert page.evaluate("() => getComputedStyle(document.documentElement).getPropertyValue('--quick').trim()") == "0ms"
-    context.close()
+    moving = """() => [...document.querySelectorAll('*')].flatMap((one) => {
+        const style = getComputedStyle(one);
+        const seconds = style.transitionDuration.split(',').map(parseFloat);
+        return style.animationName !== 'none' || seconds.some((n) => n > 0) ? [one.className || one.localName] : [];
+    })"""
+    for kind, name in everywhere():
+        opened(editor, kind, name)
+        assert page.evaluate(moving) == [], name
+        closed(editor)
+    assert page.evaluate("() => document.getAnimations().length") == 0
+    page.context.close()
+
+
+def test_with_forced_colours_what_is_chosen_and_focused_can_be_seen(browser, base):
+    """The system paints over backgrounds, so a choice that only a background shows would be lost."""
+    editor = furnished(browser, base, forced_colors="active")
+    page = editor.page
+    differs = """([on, off]) => {
+        const names = ['backgroundColor', 'color', 'borderColor', 'borderWidth', 'outlineStyle', 'boxShadow', 'fontWeight'];
+        const look = (one) => names.map((name) => getComputedStyle(document.querySelector(one))[name]).join('|');
+        return look(on) !== look(off);
+    }"""
+    opened(editor, "panel", "outline")
+    assert page.evaluate(differs, [".rail-button[aria-pressed=true]", ".rail-button[aria-pressed=false]"])
+    assert page.evaluate(differs, [".outline-row[aria-selected=true]", ".outline-row[aria-selected=false]"])
+    closed(editor)
+    page.evaluate("() => void window.__test.app.ui.dialog('settings', {})")
+    page.locator(".segments").first.wait_for()
+    assert page.evaluate(differs, ["[role=radio][aria-checked=true]", "[role=radio][aria-checked=false]"])
+    closed(editor)
+    page.evaluate("() => { window.__test.app.ui.palette({}); }")
+    page.locator(".hit").nth(1).wait_for()
+    assert page.evaluate(differs, [".hit[aria-selected=true]", ".hit[aria-selected=false]"])
+    closed(editor)
+    page.locator(".logo").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") != "none"
+    page.context.close()
