@@ -134,7 +134,11 @@ def sample(
             report(i + 1, len(sigmas) - 1, lambda decode=None: preview(latent_format, denoised, decode=decode))
 
         x = sampling.noise_scaling(sigmas[0], eps, clean, sampling.starts_at_max(sigmas))
-        x = sampler.walk(denoise, x, sigmas, sampling, noise.seed, on_step)
+        try:
+            x = sampler.walk(denoise, x, sigmas, sampling, noise.seed, on_step)
+        finally:
+            if journal is not None:
+                journal.flush()
         x = sampling.inverse_noise_scaling(sigmas[-1], x)
     return _outside(latent, x, latent_format), _outside(latent, last, latent_format)
 

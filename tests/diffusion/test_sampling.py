@@ -228,11 +228,33 @@ def test_replaying_a_finished_run_calls_no_network() -> None:
 
 
 def test_a_torn_journal_entry_is_computed_again(tmp_path: Path) -> None:
-    journal = FolderJournal(tmp_path)
-    whole = run(journal=journal)
+    whole = run(journal=FolderJournal(tmp_path, seconds=0))
     path = sorted(tmp_path.glob("*.safetensors"))[2]
     path.write_bytes(path.read_bytes()[:50])
-    assert torch.equal(run(journal=journal), whole)
+    assert torch.equal(run(journal=FolderJournal(tmp_path)), whole)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 5
+
+
+def test_a_journal_is_written_now_and_then_and_at_the_end(tmp_path: Path) -> None:
+    """In one file what came within a second; in many what came slowly; what waits is found too."""
+    tensors = {"positive": torch.arange(3.0), "negative": torch.ones(2, 2)}
+    journal = FolderJournal(tmp_path / "quick", seconds=60)
+    for i in range(4):
+        journal.put(i, tensors)
+        assert journal.get(i) is not None
+        assert not journal.folder.exists()
+    journal.flush()
+    assert [path.name for path in journal.folder.iterdir()] == ["000000-000003.safetensors"]
+    slow = FolderJournal(tmp_path / "slow", seconds=0)
+    for i in range(4):
+        slow.put(i, tensors)
+        assert len(list(slow.folder.iterdir())) == i + 1
+    for again in (FolderJournal(journal.folder), FolderJournal(slow.folder), journal, slow):
+        for i in range(4):
+            found = again.get(i)
+            assert found is not None
+            assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+        assert again.get(4) is None
 
 
 def test_no_noise_is_zeros() -> None:
