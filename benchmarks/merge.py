@@ -80,7 +80,7 @@ def main() -> None:
     if options.whole:
         whole(options.whole[:2], options.whole[2])
         return
-    with tempfile.TemporaryDirectory(dir=PROJECT) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/{name}.safetensors" for name in "ab"]
         for seed, path in enumerate(paths):
             make(Path(path), options.family, seed)

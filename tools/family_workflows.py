@@ -1,0 +1,329 @@
+"""Write a workflow for each model family into workflows/families, from the few lines below that say what is particular to it.
+
+    python tools/family_workflows.py
+
+Each names the files its family is published in, and a note says where they go. Tests run every one on tiny models of its family.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+Link = list[Any]
+PICTURE = "example.png"
+
+
+class Prompt:
+    """A graph in the API format, written node by node."""
+
+    def __init__(self, title: str, note: str) -> None:
+        self.title, self.note = title, note
+        self.nodes: dict[str, dict[str, Any]] = {}
+
+    def add(self, kind: str, title: str = "", **inputs: Any) -> str:
+        """A node; its id."""
+        key = str(len(self.nodes) + 1)
+        self.nodes[key] = {"class_type": kind, "inputs": inputs, **({"_meta": {"title": title}} if title else {})}
+        return key
+
+    def text(self, clip: Link, positive: str, negative: str) -> tuple[Link, Link]:
+        ours, theirs = (
+            self.add("CLIPTextEncode", "Prompt", clip=clip, text=positive),
+            self.add("CLIPTextEncode", "Negative", clip=clip, text=negative),
+        )
+        return [ours, 0], [theirs, 0]
+
+    def sample(self, model: Link, positive: Link, negative: Link, latent: Link, **more: Any) -> Link:
+        usual = {"seed": 1, "steps": 25, "cfg": 5.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
+        return [self.add("KSampler", model=model, positive=positive, negative=negative, latent_image=latent, **(usual | more)), 0]
+
+    def save(self, latent: Link, vae: Link, name: str) -> None:
+        self.add("SaveImage", images=[self.add("VAEDecode", samples=latent, vae=vae), 0], filename_prefix=name)
+
+    def blank(self, width: int, height: int) -> Link:
+        return [self.add("EmptyLatentImage", width=width, height=height, batch_size=1), 0]
+
+
+def checkpoint(p: Prompt, name: str) -> tuple[Link, Link, Link]:
+    key = p.add("CheckpointLoaderSimple", ckpt_name=name)
+    return [key, 0], [key, 1], [key, 2]
+
+
+def sd1_inpaint() -> Prompt:
+    p = Prompt(
+        "Inpainting model",
+        "A model with nine input channels sees the hole and what surrounds it, so a whole new thing fits in (denoise 1). Put "
+        "`sd-v1-5-inpainting.ckpt` into models/checkpoints; the inpainting forms of SD 2 and SDXL work the same.\n\n"
+        "*Differential Diffusion* lets the soft edge of the mask join late: no seam.",
+    )
+    model, clip, vae = checkpoint(p, "sd-v1-5-inpainting.ckpt")
+    positive, negative = p.text(clip, "a vase of sunflowers on a table", "blurry, text")
+    picture = p.add("LoadImage", image=PICTURE)
+    whole = p.add("SolidMask", "Everything", value=0.0, width=512, height=512)
+    hole = p.add("FeatherMask", mask=[p.add("SolidMask", "The hole", value=1.0, width=256, height=256), 0],
+                 left=32, top=32, right=32, bottom=32)  # fmt: skip
+    mask = p.add("MaskComposite", destination=[whole, 0], source=[hole, 0], x=128, y=128, operation="add")
+    told = p.add("InpaintModelConditioning", positive=positive, negative=negative, vae=vae, pixels=[picture, 0], mask=[mask, 0],
+                 noise_mask=True)  # fmt: skip
+    soft = p.add("DifferentialDiffusion", model=model)
+    p.save(p.sample([soft, 0], [told, 0], [told, 1], [told, 2], cfg=7.0), vae, "sd1-inpaint-model")
+    return p
+
+
+def sd1_instruct() -> Prompt:
+    p = Prompt(
+        "Instructions: InstructPix2Pix",
+        "The prompt says what to change. Two scales: how much it obeys the words (*cfg_conds*) and how much it keeps the picture "
+        "(*cfg_cond2_negative*). Put `instruct-pix2pix-00-22000.safetensors` into models/checkpoints.",
+    )
+    model, clip, vae = checkpoint(p, "instruct-pix2pix-00-22000.safetensors")
+    positive, negative = p.text(clip, "make it winter", "")
+    picture = p.add("LoadImage", image=PICTURE)
+    told = p.add("InstructPixToPixConditioning", positive=positive, negative=negative, vae=vae, pixels=[picture, 0])
+    guider = p.add("DualCFGGuider", model=model, cond1=[told, 0], cond2=[told, 1], negative=negative, cfg_conds=7.5,
+                   cfg_cond2_negative=1.5, style="regular")  # fmt: skip
+    sampled = p.add(
+        "SamplerCustomAdvanced", noise=[p.add("RandomNoise", noise_seed=1), 0], guider=[guider, 0],
+        sampler=[p.add("KSamplerSelect", sampler_name="euler"), 0],
+        sigmas=[p.add("BasicScheduler", model=model, scheduler="normal", steps=20, denoise=1.0), 0], latent_image=[told, 2],
+    )  # fmt: skip
+    p.save([sampled, 0], vae, "sd1-instruct-pix2pix")
+    return p
+
+
+def sd1_velocity() -> Prompt:
+    p = Prompt(
+        "Velocity on SD 1: EasyFluff, HLL",
+        "These predict velocity with zero terminal SNR, and nothing in the file says so. Either put the published `.yaml` "
+        "beside the file (then leave *ModelSamplingDiscrete* out) or set it here. *RescaleCFG* keeps colours from burning.",
+    )
+    model, clip, vae = checkpoint(p, "EasyFluffV11.2.safetensors")
+    velocity = p.add("ModelSamplingDiscrete", model=model, sampling="v_prediction", zsnr=True)
+    rescaled = p.add("RescaleCFG", model=[velocity, 0], multiplier=0.7)
+    skipped = p.add("CLIPSetLastLayer", clip=clip, stop_at_clip_layer=-2)
+    positive, negative = p.text([skipped, 0], "a red fox in the snow, detailed fur", "low quality")
+    p.save(p.sample([rescaled, 0], positive, negative, p.blank(512, 512), cfg=7.0), vae, "sd1-v-prediction")
+    return p
+
+
+def sd1_lcm() -> Prompt:
+    p = Prompt(
+        "Few steps: LCM LoRA",
+        "The LoRA makes any SD 1 model draw in 4 to 8 steps: sampler *lcm*, scheduler *sgm_uniform*, cfg 1 to 2. Put "
+        "`lcm-lora-sdv1-5.safetensors` into models/loras. The folder above has workflows that give variety back to such models.",
+    )
+    model, clip, vae = checkpoint(p, "v1-5-pruned-emaonly.safetensors")
+    fast = p.add("LoraLoaderModelOnly", model=model, lora_name="lcm-lora-sdv1-5.safetensors", strength_model=1.0)
+    positive, negative = p.text(clip, "a lighthouse at dusk, oil painting", "")
+    more = {"steps": 6, "cfg": 1.5, "sampler_name": "lcm", "scheduler": "sgm_uniform"}
+    p.save(p.sample([fast, 0], positive, negative, p.blank(512, 512), **more), vae, "sd1-lcm-lora")
+    return p
+
+
+def sd2() -> Prompt:
+    p = Prompt(
+        "Stable Diffusion 2.1",
+        "768 x 768; the file itself tells whether it predicts noise or velocity. Put `v2-1_768-ema-pruned.safetensors` into "
+        "models/checkpoints.",
+    )
+    model, clip, vae = checkpoint(p, "v2-1_768-ema-pruned.safetensors")
+    positive, negative = p.text(clip, "a glass greenhouse in fog, photograph", "drawing, text")
+    p.save(p.sample(model, positive, negative, p.blank(768, 768), cfg=7.0), vae, "sd2")
+    return p
+
+
+def sd2_unclip() -> Prompt:
+    p = Prompt(
+        "Pictures as prompts: unCLIP",
+        "What the picture shows joins the prompt; *noise_augmentation* lets the result stray from it. Chain "
+        "*unCLIPConditioning* for several pictures. Put `sd21-unclip-h.ckpt` into models/checkpoints: its image encoder is inside.",
+    )
+    key = p.add("unCLIPCheckpointLoader", ckpt_name="sd21-unclip-h.ckpt")
+    model, clip, vae, eye = ([key, i] for i in range(4))
+    positive, negative = p.text(clip, "at night", "blurry")
+    seen = p.add("CLIPVisionEncode", clip_vision=eye, image=[p.add("LoadImage", image=PICTURE), 0], crop="center")
+    told = p.add("unCLIPConditioning", conditioning=positive, clip_vision_output=[seen, 0], strength=1.0, noise_augmentation=0.1)
+    p.save(p.sample(model, [told, 0], negative, p.blank(768, 768), cfg=7.0), vae, "sd2-unclip")
+    return p
+
+
+def sdxl_refiner() -> Prompt:
+    p = Prompt(
+        "SDXL with its refiner",
+        "The base draws four fifths of the run, the refiner finishes it on the same schedule. Put "
+        "`sd_xl_base_1.0.safetensors` and `sd_xl_refiner_1.0.safetensors` into models/checkpoints.",
+    )
+    model, clip, vae = checkpoint(p, "sd_xl_base_1.0.safetensors")
+    finer, words, _ = checkpoint(p, "sd_xl_refiner_1.0.safetensors")
+    positive, negative = p.text(clip, "a stone bridge over a mountain river, autumn", "drawing, text")
+    good = p.add("CLIPTextEncodeSDXLRefiner", "Prompt", ascore=6.0, width=1024, height=1024, clip=words,
+                 text="a stone bridge over a mountain river, autumn")  # fmt: skip
+    bad = p.add("CLIPTextEncodeSDXLRefiner", "Negative", ascore=2.5, width=1024, height=1024, clip=words, text="drawing, text")
+    usual = {"noise_seed": 1, "steps": 25, "cfg": 6.0, "sampler_name": "euler", "scheduler": "normal"}
+    begun = p.add("KSamplerAdvanced", model=model, positive=positive, negative=negative, latent_image=p.blank(1024, 1024),
+                  add_noise="enable", start_at_step=0, end_at_step=20, return_with_leftover_noise="enable", **usual)  # fmt: skip
+    rest = {"add_noise": "disable", "start_at_step": 20, "end_at_step": 10000, "return_with_leftover_noise": "disable", **usual}
+    done = p.add("KSamplerAdvanced", model=finer, positive=[good, 0], negative=[bad, 0], latent_image=[begun, 0], **rest)
+    p.save([done, 0], vae, "sdxl-refiner")
+    return p
+
+
+def sdxl_velocity() -> Prompt:
+    p = Prompt(
+        "Velocity on SDXL: NoobAI",
+        "Files with the keys `v_pred` and `ztsnr` need no node: the loader says what it found. Low cfg, *RescaleCFG*, plain "
+        "Euler. Put `NoobAI-XL-Vpred-v1.0.safetensors` into models/checkpoints.",
+    )
+    model, clip, vae = checkpoint(p, "NoobAI-XL-Vpred-v1.0.safetensors")
+    rescaled = p.add("RescaleCFG", model=model, multiplier=0.7)
+    positive, negative = p.text(clip, "a fox spirit in a bamboo forest, masterpiece", "worst quality, low quality")
+    p.save(p.sample([rescaled, 0], positive, negative, p.blank(832, 1216), steps=28, cfg=4.5), vae, "sdxl-v-prediction")
+    return p
+
+
+def sdxl_playground() -> Prompt:
+    p = Prompt(
+        "Playground 2.5",
+        "SDXL's network trained on EDM's noise levels, told by the keys `edm_mean` and `edm_std` in the file. Karras "
+        "levels, cfg 3. Put `playground-v2.5-1024px-aesthetic.fp16.safetensors` into models/checkpoints.",
+    )
+    model, clip, vae = checkpoint(p, "playground-v2.5-1024px-aesthetic.fp16.safetensors")
+    positive, negative = p.text(clip, "a small sailing boat under huge clouds", "")
+    more = {"cfg": 3.0, "sampler_name": "dpmpp_2m", "scheduler": "karras"}
+    p.save(p.sample(model, positive, negative, p.blank(1024, 1024), **more), vae, "sdxl-playground")
+    return p
+
+
+def sdxl_lightning() -> Prompt:
+    p = Prompt(
+        "Few steps: SDXL Lightning",
+        "A distilled UNet of its own with SDXL's text encoders and VAE: 4 steps, cfg 1, scheduler *sgm_uniform*. Put "
+        "`sdxl_lightning_4step_unet.safetensors` into models/diffusion_models. Hyper-SD, DMD2 and Turbo go the same way.",
+    )
+    _, clip, vae = checkpoint(p, "sd_xl_base_1.0.safetensors")
+    fast = p.add("UNETLoader", unet_name="sdxl_lightning_4step_unet.safetensors", weight_dtype="default")
+    positive, negative = p.text(clip, "a tram on a wet street at night", "")
+    more = {"steps": 4, "cfg": 1.0, "scheduler": "sgm_uniform"}
+    p.save(p.sample([fast, 0], positive, negative, p.blank(1024, 1024), **more), vae, "sdxl-lightning")
+    return p
+
+
+def sdxl_gguf() -> Prompt:
+    p = Prompt(
+        "SDXL from GGUF",
+        "A UNet in four or five bits a number: a third of the memory. *Load Diffusion Model* reads the same files. Put the "
+        "UNet into models/diffusion_models, both text encoders into models/text_encoders, the VAE into models/vae.",
+    )
+    model = p.add("UnetLoaderGGUF", unet_name="sdxl-base-Q4_K.gguf")
+    clip = p.add(
+        "DualCLIPLoader", clip_name1="clip_l.safetensors", clip_name2="clip_g.safetensors", type="sdxl", device="default"
+    )
+    vae = p.add("VAELoader", vae_name="sdxl_vae.safetensors")
+    positive, negative = p.text([clip, 0], "a watchmaker's desk, warm light", "blurry")
+    p.save(p.sample([model, 0], positive, negative, p.blank(1024, 1024)), [vae, 0], "sdxl-gguf")
+    return p
+
+
+def sdxl_fooocus() -> Prompt:
+    p = Prompt(
+        "Inpainting with any SDXL model: Fooocus' patch",
+        "Put `fooocus_inpaint_head.pth` and `inpaint_v26.fooocus.patch` into models/inpaint. Paint the mask on *Load Image*.",
+    )
+    model, clip, vae = checkpoint(p, "sd_xl_base_1.0.safetensors")
+    positive, negative = p.text(clip, "a wooden door", "blurry")
+    picture = p.add("LoadImage", image=PICTURE)
+    hole = p.add("SolidMask", "The hole", value=1.0, width=512, height=512)
+    told = p.add("INPAINT_VAEEncodeInpaintConditioning", positive=positive, negative=negative, vae=vae, pixels=[picture, 0],
+                 mask=[hole, 0])  # fmt: skip
+    patch = p.add("INPAINT_LoadFooocusInpaint", head="fooocus_inpaint_head.pth", patch="inpaint_v26.fooocus.patch")
+    fills = p.add("INPAINT_ApplyFooocusInpaint", model=model, patch=[patch, 0], latent=[told, 2])
+    p.save(p.sample([fills, 0], [told, 0], [told, 1], [told, 3]), vae, "sdxl-fooocus-inpaint")
+    return p
+
+
+def svd() -> Prompt:
+    p = Prompt(
+        "A film from a picture: Stable Video Diffusion",
+        "Put `svd.safetensors` (14 frames) or `svd_xt.safetensors` (25) into models/checkpoints. *motion_bucket_id* moves "
+        "more or less; *augmentation_level* strays from the picture. The guidance rises over the frames.",
+    )
+    key = p.add("ImageOnlyCheckpointLoader", ckpt_name="svd.safetensors")
+    picture = p.add("LoadImage", image=PICTURE)
+    told = p.add("SVD_img2vid_Conditioning", clip_vision=[key, 1], init_image=[picture, 0], vae=[key, 2], width=1024, height=576,
+                 video_frames=14, motion_bucket_id=127, fps=6, augmentation_level=0.0)  # fmt: skip
+    guided = p.add("VideoLinearCFGGuidance", model=[key, 0], min_cfg=1.0)
+    film = p.sample([guided, 0], [told, 0], [told, 1], [told, 2], steps=20, cfg=2.5, scheduler="karras")
+    frames = p.add("VAEDecode", samples=film, vae=[key, 2])
+    p.add("SaveAnimatedWEBP", images=[frames, 0], filename_prefix="svd", fps=6.0, lossless=False, quality=85, method="default")
+    return p
+
+
+def zero123() -> Prompt:
+    p = Prompt(
+        "An object from other sides: Stable Zero123",
+        "A picture of one thing on white; the camera goes around it in steps. Put `stable_zero123.ckpt` into models/checkpoints.",
+    )
+    key = p.add("ImageOnlyCheckpointLoader", ckpt_name="stable_zero123.ckpt")
+    told = p.add("StableZero123_Conditioning_Batched", clip_vision=[key, 1],
+                 init_image=[p.add("LoadImage", image=PICTURE), 0], vae=[key, 2], width=256, height=256, batch_size=4,
+                 elevation=10.0, azimuth=0.0, elevation_batch_increment=0.0, azimuth_batch_increment=45.0)  # fmt: skip
+    p.save(p.sample([key, 0], [told, 0], [told, 1], [told, 2], steps=20, cfg=4.0), [key, 2], "stable-zero123")
+    return p
+
+
+WORKFLOWS = {
+    "sd1-inpaint-model": sd1_inpaint,
+    "sd1-instruct-pix2pix": sd1_instruct,
+    "sd1-v-prediction": sd1_velocity,
+    "sd1-lcm-lora": sd1_lcm,
+    "sd2": sd2,
+    "sd2-unclip": sd2_unclip,
+    "sdxl-refiner": sdxl_refiner,
+    "sdxl-v-prediction": sdxl_velocity,
+    "sdxl-playground": sdxl_playground,
+    "sdxl-lightning": sdxl_lightning,
+    "sdxl-gguf": sdxl_gguf,
+    "sdxl-fooocus-inpaint": sdxl_fooocus,
+    "svd-image-to-video": svd,
+    "stable-zero123": zero123,
+}
+
+
+def written(prompt: Prompt, definitions: Any) -> dict[str, Any]:
+    """In the editor's format, laid out, with its note under the graph."""
+    from engine.workflow.layout import to_ui
+
+    workflow = to_ui(prompt.nodes, definitions)
+    bottom = max(node["pos"][1] + node["size"][1] for node in workflow["nodes"])
+    left = min(node["pos"][0] for node in workflow["nodes"])
+    number = workflow["last_node_id"] = workflow["last_node_id"] + 1
+    note = {
+        "id": number, "type": "MarkdownNote", "pos": [left, bottom + 60], "size": [620, 190], "flags": {},
+        "order": len(workflow["nodes"]), "mode": 0, "inputs": [], "outputs": [], "title": prompt.title, "properties": {},
+        "widgets_values": [prompt.note],
+    }  # fmt: skip
+    workflow["nodes"].append(note)
+    return workflow
+
+
+def main() -> None:
+    from engine.folders import Folders
+    from engine.registry import load
+    from engine.workflow.definitions import describe_all
+
+    definitions = describe_all(load().specs, Folders())
+    folder = ROOT / "workflows" / "families"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, make in WORKFLOWS.items():
+        text = json.dumps(written(make(), definitions), indent=1, ensure_ascii=False)
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
