@@ -15,16 +15,19 @@ from PIL import Image as PILImage
 from engine.cache import Cache
 from engine.commands.run import read_workflow
 from engine.executors.local import LocalExecutor
-from engine.folders import Folders
+from engine.folders import MODEL_FOLDERS, Folders
 from engine.graph import build
+from engine.problems import GraphError
 from engine.prompt import Prompt
 from engine.registry import load
 from engine.run import Job
 from engine.settings import Settings
+from engine.spec import Folder
 
 PROJECT = Path(__file__).resolve().parents[1]
 HELLO = PROJECT / "workflows" / "hello.json"
 SHIPPED = sorted((PROJECT / "workflows").glob("*.json"))
+WITH_YOUR_MODELS = sorted((PROJECT / "workflows" / "your-models").glob("*.json"))
 
 
 class Studio:
@@ -71,6 +74,24 @@ def test_a_shipped_workflow_draws_a_picture(path: Path, studio: Studio) -> None:
         assert min(drawn.shape[:2]) >= 128
         assert drawn.std() > 15, "flat, or noise-free grey: nothing was drawn"
         assert np.abs(np.diff(drawn.astype(np.float32), axis=0)).mean() < 30, "noise: sampling did not converge"
+
+
+@pytest.mark.parametrize("path", WITH_YOUR_MODELS, ids=lambda path: path.stem)
+def test_a_workflow_for_models_of_your_own_is_complete_but_for_their_files(path: Path, studio: Studio, tmp_path: Path) -> None:
+    """With files of the names it asks for it is a graph without a problem; without them each one is named."""
+    prompt = studio.read(path)
+    missing = Folders(base=tmp_path, input=PROJECT / "input")
+    with pytest.raises(GraphError) as found:
+        build(prompt, studio.specs, missing)
+    problems = found.value.problems
+    assert all(problem.error == "value_not_in_list" and problem.input for problem in problems), [str(p) for p in problems]
+    for step in prompt.raw.values():
+        for port in studio.specs[step["class_type"]].inputs:
+            if isinstance(port.choices, Folder) and port.choices.name in MODEL_FOLDERS:
+                file = tmp_path / "models" / port.choices.name / step["inputs"][port.name]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+    assert build(prompt, studio.specs, Folders(base=tmp_path, input=PROJECT / "input")).steps
 
 
 def test_hello_shows_its_background(studio: Studio) -> None:
