@@ -96,7 +96,7 @@ def checked(prompt: Prompt, registry: Registry, folders: Folders) -> Graph:
     from engine.graph import build
     from engine.model_hashes import ModelHashes
     from engine.problems import GraphError
-    from engine.workflow.named_models import offer
+    from engine.workflow.needs import offer
 
     try:
         return build(prompt, registry.specs, folders)

@@ -17,7 +17,7 @@ from engine.server.bodies import Answer, Body, explain, json_answer, read_json
 from engine.server.refusal import Refusal, refuse, refuse_prompt
 from engine.server.runtime import Engine
 from engine.server.site import Site, site_of
-from engine.workflow.named_models import offer, offer_all
+from engine.workflow.needs import offer, offer_all
 from engine.workflow.replacements import replace_nodes
 
 if TYPE_CHECKING:

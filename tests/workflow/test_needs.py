@@ -11,7 +11,7 @@ import pytest
 
 from engine.folders import Folders
 from engine.model_hashes import ModelHashes
-from engine.workflow.named_models import named_models
+from engine.workflow.needs import named_models
 from tests.server.conftest import Server, make_server, options  # noqa: F401
 
 DATA = b"weights of a model"
@@ -60,6 +60,22 @@ def test_hashes_are_kept_until_the_file_changes(tmp_path: Path) -> None:
     assert again.find("loras", hashlib.sha256(b"ot").hexdigest(), seconds=60) == ("two.safetensors", True)
     kept.write_text("no JSON")
     assert ModelHashes(Folders(base=tmp_path), kept).find("loras", DIGEST, seconds=60)[0] == "one.safetensors"
+
+
+def test_an_unknown_type_comes_with_its_pack(make_server: Callable[..., Server]) -> None:  # noqa: F811
+    server = make_server()
+    data = flow("a", directory="loras")
+    data["nodes"] += [
+        {"id": 2, "type": "Unheard", "properties": {"cnr_id": "a-pack"}},
+        {"id": 3, "type": "Of", "properties": {"aux_id": "me/nodes"}},
+        {"id": 4, "type": "Shoe", "properties": {"cnr_id": 5}},
+    ]
+    told = server.post("/prompt", json={"workflow": data}).json["node_errors"]
+    faults = {node: entry["errors"][0] for node, entry in told.items()}
+    assert faults["2"]["cure"] == "The pack a-pack has it: python main.py packs add ADDRESS"
+    assert faults["2"]["extra_info"]["pack"] == "a-pack"
+    assert faults["3"]["cure"].endswith("packs add https://github.com/me/nodes")
+    assert "Show" in faults["4"]["cure"]
 
 
 def test_the_server_offers_it(make_server: Callable[..., Server], tmp_path: Path) -> None:  # noqa: F811

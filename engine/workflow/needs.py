@@ -1,4 +1,4 @@
-"""The model files that a workflow names with their hashes, and what is said where one of them is not here by that name."""
+"""What a workflow tells of the models and packs it needs, and what is said where one of them is not here."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,9 @@ from typing import Any
 from engine.folders import ALIASES
 from engine.model_hashes import ModelHashes
 from engine.problems import GraphError, Problem
+
+UNKNOWN = "missing_node_type"
+GUESSES = ("Did you mean", "Install the pack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +35,36 @@ def named_models(workflow: object) -> dict[str, NamedModel]:
 
 def told(workflow: object) -> Iterator[Mapping[str, Any]]:
     """The entries on models, subgraphs included."""
-    if not isinstance(workflow, Mapping):
-        return
-    pending: list[Mapping[str, Any]] = [workflow]
-    while pending:
-        graph = pending.pop()
+    for graph in graphs(workflow):
         yield from entries(graph.get("models"))
         for node in entries(graph.get("nodes")):
-            properties = node.get("properties")
-            yield from entries(properties.get("models") if isinstance(properties, Mapping) else None)
+            yield from entries(properties_of(node).get("models"))
+
+
+def packs(workflow: object) -> dict[str, str]:
+    """By node type the pack that has it: its name in ComfyUI's registry, else owner/repository."""
+    found: dict[str, str] = {}
+    for graph in graphs(workflow):
+        for node in entries(graph.get("nodes")):
+            pack = properties_of(node).get("cnr_id") or properties_of(node).get("aux_id")
+            if isinstance(pack, str) and isinstance(node.get("type"), str):
+                found[node["type"]] = pack[:200]
+    return found
+
+
+def graphs(workflow: object) -> Iterator[Mapping[str, Any]]:
+    """The workflow and its subgraphs, those inside others too."""
+    pending = [workflow] if isinstance(workflow, Mapping) else []
+    while pending:
+        graph = pending.pop()
+        yield graph
         definitions = graph.get("definitions")
         pending += entries(definitions.get("subgraphs") if isinstance(definitions, Mapping) else None)
+
+
+def properties_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = node.get("properties")
+    return found if isinstance(found, Mapping) else {}
 
 
 def entries(value: object) -> list[Mapping[str, Any]]:
@@ -54,13 +76,27 @@ def last(name: str) -> str:
 
 
 def offer(error: GraphError, workflow: object, hashes: ModelHashes, seconds: float = 2.0) -> GraphError:
-    """The error, its missing files offered by the names under which the same files are here. Nothing is put in their place."""
+    """The error, its missing files offered by the names under which the same files are here, its unknown types with their packs.
+
+    Nothing is put in their place.
+    """
     return GraphError(offer_all(error.problems, workflow, hashes, seconds), error.dependents)
 
 
 def offer_all(problems: Sequence[Problem], workflow: object, hashes: ModelHashes, seconds: float) -> Sequence[Problem]:
     named = named_models(workflow) if any(is_missing_file(problem) for problem in problems) else {}
-    return [offered(problem, named, hashes, seconds) for problem in problems] if named else problems
+    known = packs(workflow) if any(problem.error == UNKNOWN for problem in problems) else {}
+    return [with_pack(offered(problem, named, hashes, seconds), known) for problem in problems]
+
+
+def with_pack(problem: Problem, known: Mapping[str, str]) -> Problem:
+    """An unknown type with where it is to be had, which is better than the nearest name, but not than a pack that is here."""
+    pack = known.get(problem.type) if problem.error == UNKNOWN else None
+    if pack is None or not problem.cure.startswith(GUESSES):
+        return problem
+    source = f"https://github.com/{pack}" if "/" in pack else "ADDRESS"
+    words = f"The pack {pack} has it: python main.py packs add {source}"
+    return replace(problem, cure=words, extra={**problem.extra, "pack": pack})
 
 
 def is_missing_file(problem: Problem) -> bool:
