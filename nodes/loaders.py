@@ -106,8 +106,11 @@ def eye_of(loaded: Checkpoint, name: str) -> ClipVision | Blocked:
     deprecated=True,
 )
 def checkpoint_loader(config_name: Annotated[str, Folder("configs")], ckpt_name: CheckpointName, *, run: Run) -> LoadedCheckpoint:
-    """As Load Checkpoint; the config is not needed, the file says what it is."""
-    return checkpoint_loader_simple(ckpt_name, run=run)
+    """As Load Checkpoint. Of the config only the prediction and the layer of the text encoder count: the file says the rest."""
+    from engine.diffusion.checkpoints import load_checkpoint
+
+    path, config = run.folders.find("checkpoints", ckpt_name), run.folders.find("configs", config_name)
+    return parts_of(load_checkpoint(path, run.place, embedding_finder(run), config), ckpt_name)
 
 
 def pipeline_folders(folders: Folders) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.folders import Folders
 from engine.node import Run
+from engine.types import Conditioning, Latent, Model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,17 @@ def reporting(run: Run) -> Callable[[int, int, Draw], None]:
             run.preview(picture)
 
     return report
+
+
+def remark(run: Run, model: Model, positive: Conditioning, latent: Latent, steps: int) -> None:
+    """Say at the node what a model with more input channels was not given; it draws all the same."""
+    from engine.diffusion.families import unet
+
+    config = getattr(model.family, "config", None)
+    if isinstance(config, unet.UNetConfig) and positive:
+        words = unet.overlooked(config, positive[0][1], "noise_mask" in latent)
+        if words is not None:
+            run.progress(0, steps, words)
 
 
 def sharp(run: Run) -> Decode:

@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from engine.node import ControlAfterGenerate, Round, Run, Step, node
 from engine.types import Conditioning, Latent, Model, SamplerName, SchedulerName
-from nodes.reports import reporting
+from nodes.reports import remark, reporting
 from nodes.sizes import Share
 
 NoiseSeed = Annotated[int, Interval(ge=0, le=2**64 - 1), ControlAfterGenerate()]
@@ -35,6 +35,7 @@ def ksampler(
     """Denoise a latent from seeded noise; ``denoise`` below 1 keeps part of the input (image to image)."""
     from engine.diffusion import sampling
 
+    remark(run, model, positive, latent_image, steps)
     return sampling.ksampler(
         model, positive, negative, latent_image, seed=seed, steps=steps, cfg=cfg, sampler_name=sampler_name, scheduler=scheduler,
         denoise=denoise, report=reporting(run), journal=run.journal,
@@ -62,6 +63,7 @@ def ksampler_advanced(
     """A part of a sampling run, from one step to another, so that several samplers can share one run."""
     from engine.diffusion import sampling
 
+    remark(run, model, positive, latent_image, steps)
     return sampling.ksampler(
         model, positive, negative, latent_image, seed=noise_seed, steps=steps, cfg=cfg, sampler_name=sampler_name,
         scheduler=scheduler, add_noise=add_noise == "enable", start_step=start_at_step, last_step=end_at_step,

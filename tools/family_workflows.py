@@ -142,7 +142,7 @@ def sd2_unclip() -> Prompt:
     p = Prompt(
         "Pictures as prompts: unCLIP",
         "What the picture shows joins the prompt; *noise_augmentation* lets the result stray from it. Chain "
-        "*unCLIPConditioning* for several pictures. Put `sd21-unclip-h.ckpt` into models/checkpoints: its image encoder is inside.",
+        "*unCLIPConditioning* for several pictures. Put `sd21-unclip-h.ckpt` into models/checkpoints: it has the image encoder.",
     )
     key = p.add("unCLIPCheckpointLoader", ckpt_name="sd21-unclip-h.ckpt")
     model, clip, vae, eye = ([key, i] for i in range(4))

@@ -35,6 +35,9 @@ __all__ = [
     "read_tensors",
 ]
 
+SKIPPED = re.compile(r"^\s*layer_idx\s*:\s*(-\d+)\s*$", re.MULTILINE)
+"""Which layer of the text encoder a training configuration listens to."""
+
 VELOCITY = re.compile(r"""^\s*parameterization\s*:\s*["']?v["']?\s*$""", re.MULTILINE)
 """How a training configuration says that the network predicts velocity; EasyFluff and HLL files say it nowhere else."""
 
@@ -69,9 +72,17 @@ class Found:
     part: Part
 
 
-def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbedding | None = None) -> Checkpoint:
-    """All parts of a model file. Takes some 0.1 s whatever its size: weights are mapped, modules made on first use."""
+def load_checkpoint(
+    path: Path, place: Place | None = None, embeddings: FindEmbedding | None = None, config: Path | None = None
+) -> Checkpoint:
+    """All parts of a model file. Takes some 0.1 s whatever its size: weights are mapped, modules made on first use.
+
+    Of a training configuration only what no file tells is read: the prediction, and the layer of the text encoder.
+    """
     file = read(path)
+    said = "" if config is None else config.read_text(errors="replace")
+    if config is not None:
+        file.metadata["modelspec.prediction_type"] = "v" if VELOCITY.search(said) else "epsilon"
     place = place or PlaceOnCpu()
     found = bind(file)
     text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
@@ -84,6 +95,8 @@ def load_checkpoint(path: Path, place: Place | None = None, embeddings: FindEmbe
     for part in (found.part, *text.values(), *([vae.part] if vae is not None else []), *([seen] if seen is not None else [])):
         check_complete(path, part)
     clip = Clip(stacks.assemble(found.family.text, list(text.values())), place, embeddings) if text else None
+    if clip is not None and (layer := SKIPPED.search(said)):
+        clip = clip.with_last_layer(int(layer[1]))
     eye = None if seen is None else ClipVision(seen, place)
     return Checkpoint(path, found.family, found.part, place, clip, vae, eye, file.metadata)
 

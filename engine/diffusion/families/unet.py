@@ -286,6 +286,16 @@ def inpainting(options: Mapping[str, Any], x: Tensor, latent: LatentFormat) -> T
     return torch.cat([fit(mask.reshape(-1, 1, *mask.shape[-2:]), x).round(), image], dim=1)
 
 
+def overlooked(config: UNetConfig, options: Mapping[str, Any], masked: bool) -> str | None:
+    """What a network that sees more than the latent was not given, with the cure; None if nothing is wrong."""
+    extra = config.in_channels - config.out_channels
+    if extra == 0 or masked or "concat_latent_image" in options:
+        return None
+    if extra == config.out_channels:
+        return "This model edits a picture and got none: connect InstructPixToPixConditioning, or choose another model."
+    return "This is an inpainting model without a hole to fill: connect InpaintModelConditioning, or choose the plain model."
+
+
 def guidance_embedding(guidance: float, width: int) -> Tensor:
     """Sines and cosines (1, width) of the guidance a network was distilled with. Luo et al. 2023, https://arxiv.org/abs/2310.04378."""
     half = width // 2

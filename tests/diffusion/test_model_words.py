@@ -1,0 +1,90 @@
+"""What is said about model files that do not go with the rest of a graph, each in a sentence with the cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import events
+from engine.diffusion.families import unet
+from engine.folders import Folders
+from engine.run import Job, Run
+from engine.types import Conditioning
+from nodes.loaders import checkpoint_loader, checkpoint_loader_simple
+from nodes.sampling import ksampler
+from tests.diffusion import originals
+from tests.diffusion.test_checkpoints import saved, sd1
+
+
+def job(base: Path) -> tuple[Run, list[Any]]:
+    """A run whose models are in ``base``/models, and the events it emits."""
+    told: list[Any] = []
+    return Run(job=Job(folders=Folders(base=base), emit=told.append)), told
+
+
+def notes(told: list[Any]) -> list[str]:
+    return [event.note for event in told if isinstance(event, events.Progress) and event.note]
+
+
+def test_a_loader_says_what_the_file_is_and_what_to_try(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "checkpoints"
+    folder.mkdir(parents=True)
+    saved(folder / "a.safetensors", sd1(v_pred=torch.zeros(0)))
+    run, told = job(tmp_path)
+    checkpoint_loader_simple("a.safetensors", run=run)
+    assert notes(told) == ["Stable Diffusion 1, predicts v. Try 20 steps, cfg 4, euler normal, 128 x 128."]
+
+
+@pytest.mark.parametrize(
+    ("channels", "said"), [(4, None), (9, "connect InpaintModelConditioning"), (8, "connect InstructPixToPixConditioning")]
+)
+def test_a_model_that_wants_a_picture_says_so_and_draws(channels: int, said: str | None, tmp_path: Path) -> None:
+    from engine.diffusion.model import Model
+    from engine.diffusion.parts import Part
+    from engine.diffusion.residency import Residency
+
+    family = originals.SD1(originals.replace(originals.SD1_TINY, in_channels=channels))
+    tensors = originals.filled(originals.denoiser(family))
+    model = Model(Part("denoiser", family.build, family.keymap(tensors), tensors), family, Residency("cpu"))
+    text = Conditioning([[torch.randn(1, 77, 64), {}]])
+    run, told = job(tmp_path)
+    blank = {"samples": torch.zeros(1, 4, 8, 8)}
+    drawn = ksampler(model, 1, 2, 2.0, "euler", "normal", positive=text, negative=text, latent_image=blank, run=run)  # type: ignore[typeddict-item]
+    assert drawn["samples"].isfinite().all()
+    assert (notes(told) == []) if said is None else (said in notes(told)[0])
+    masked = {**blank, "noise_mask": torch.ones(1, 8, 8)}
+    run, told = job(tmp_path)
+    ksampler(model, 1, 2, 2.0, "euler", "normal", positive=text, negative=text, latent_image=masked, run=run)  # type: ignore[typeddict-item]
+    assert notes(told) == []
+
+
+def test_an_inpainting_network_without_a_mask_sees_grey() -> None:
+    """As ComfyUI shows it: everything is to be drawn, on mid grey, not on the latent's zero."""
+    family = originals.SD1(originals.SD1_INPAINT)
+    seen = family.condition(torch.zeros(1, 77, 768), {}, torch.zeros(1, 4, 8, 8))["concat"]
+    assert seen[:, 0].eq(1).all()
+    assert torch.allclose(seen[0, 1:, 0, 0], torch.tensor(unet.GREY))
+
+
+def test_a_training_configuration_tells_prediction_and_layer(tmp_path: Path) -> None:
+    for kind in ("checkpoints", "configs"):
+        (tmp_path / "models" / kind).mkdir(parents=True)
+    saved(tmp_path / "models" / "checkpoints" / "a.safetensors", sd1())
+    configs = {
+        "v2-inference-v.yaml": "model:\n  params:\n    parameterization: \"v\"\n",
+        "v1-inference_clip_skip_2.yaml": "model:\n  params:\n    cond_stage_config:\n      params:\n        layer_idx: -2\n",
+    }
+    run, _ = job(tmp_path)
+    kinds, layers = [], []
+    for name, text in configs.items():
+        (tmp_path / "models" / "configs" / name).write_text(text)
+        model, clip, _ = checkpoint_loader(name, "a.safetensors", run=run)
+        kinds.append(model.family.prediction.kind)
+        layers.append(clip.encode("a red cat")[0][0])  # type: ignore[union-attr]
+    plain = checkpoint_loader_simple("a.safetensors", run=run).clip
+    assert kinds == ["v", "eps"]
+    assert torch.equal(layers[0], plain.encode("a red cat")[0][0])  # type: ignore[union-attr]
+    assert torch.equal(layers[1], plain.with_last_layer(-2).encode("a red cat")[0][0])  # type: ignore[union-attr]
