@@ -150,4 +150,4 @@ def test_a_saved_workflow_is_found_renamed_compared_and_deleted(editor):
 
 def test_each_shipped_workflow_has_the_picture_that_the_library_shows():
     missing = [name for name in TEMPLATES if not (Path(ROOT) / "workflows" / f"{name}.webp").exists()]
-    assert not missing, f"python tools/thumbnails.py draws them: {missing}"
+    assert not missing, f"python tools/pictures.py draws them: {missing}"

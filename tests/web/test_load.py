@@ -2,6 +2,8 @@
 
 import pytest
 
+from .editor import Editor
+
 MOST_REQUESTS = 40
 MOST_BYTES = 150 * 1024
 READY = "() => Boolean(window.__test?.app?.canvas)"
@@ -18,7 +20,7 @@ def load(browser, address):
     session.on("Network.loadingFinished", lambda told: sizes.setdefault(told["requestId"], told["encodedDataLength"]))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(address, wait_until="commit", timeout=60_000)
-    page.wait_for_function(READY, timeout=60_000)
+    Editor(page, address).until(READY, seconds=60)
     asked = {names[key]: sizes.get(key, 0) for key in list(names)}
     context.close()
     assert not problems, problems

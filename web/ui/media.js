@@ -29,19 +29,24 @@ export function thumbUrl(app, file) {
   return kindOf(file.filename) === 'image' ? app.api.viewUrl(file, { preview: 'webp;75' }) : app.api.viewUrl(file);
 }
 
+/** A number with its unit in the language of the page. @param {number} n @param {string} unit @param {number} [digits] */
+function measure(n, unit, digits = 0) {
+  return new Intl.NumberFormat(document.documentElement.lang, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits, minimumFractionDigits: digits }).format(n);
+}
+
 /** @param {number|undefined} ms */
 export function duration(ms) {
   if (ms === undefined || !Number.isFinite(ms)) return '';
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  if (ms < 1000) return measure(Math.round(ms), 'millisecond');
+  if (ms < 60_000) return measure(ms / 1000, 'second', ms < 10_000 ? 1 : 0);
+  return `${measure(Math.floor(ms / 60_000), 'minute')} ${measure(Math.round((ms % 60_000) / 1000), 'second')}`;
 }
 
 /** @param {number|undefined} n */
 export function bytes(n) {
   if (!n) return '';
   const step = Math.min(4, Math.floor(Math.log2(n) / 10));
-  return `${(n / 1024 ** step).toFixed(step > 1 && n / 1024 ** step < 10 ? 1 : 0)} ${['B', 'KB', 'MB', 'GB', 'TB'][step]}`;
+  return measure(n / 1024 ** step, ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'][step], step > 1 && n / 1024 ** step < 10 ? 1 : 0);
 }
 
 /** How long ago, in words. @param {any} app @param {number|undefined} time ms */

@@ -44,7 +44,11 @@ export function Models({ app, title }) {
     setFiles(found);
     setPictured(await picturesOf(app, found));
   }, (failure) => setError(String(failure.message ?? failure)));
-  useEffect(() => void load(), []);
+  const [, setKnown] = useState(0);
+  useEffect(() => {
+    void load();
+    return app.on('lineages', () => setKnown((n) => n + 1));
+  }, []);
   const folders = useMemo(() => [...new Set((files ?? []).map((file) => file.folder))].sort(), [files]);
   const pool = (files ?? []).filter((file) => !folder || file.folder === folder);
   const list = query ? find(pool, (file) => `${file.name} ${file.folder} ${familyOf(app, file)}`, query, { limit: 200 }).map((hit) => hit.item) : pool.slice(0, 500);

@@ -11,7 +11,7 @@ export function Value({ app, doc, node, widget, label, onChange, big = false }) 
   const value = valueOf(node, widget);
   void doc;
   const tall = widget.kind === 'text' && widget.options.multiline;
-  return html`<div class=${`value ${tall ? 'tall' : ''} ${big ? 'big' : ''}`} title=${widget.tooltip ?? ''}><label for=${id}>${label ?? widget.label}</label><${Field} id=${id} app=${app} widget=${widget} value=${value} onChange=${onChange} /></div>`;
+  return html`<div class=${`value ${tall ? 'tall' : ''} ${big ? 'big' : ''}`} title=${widget.tooltip ?? ''}><label for=${id}>${label ?? (widget.kind === 'control' ? app.t('seed.after') : widget.label)}</label><${Field} id=${id} app=${app} widget=${widget} value=${value} onChange=${onChange} /></div>`;
 }
 
 /** @param {{id: string, app: any, widget: import('../graph/model.js').Widget, value: any, onChange: (value: any) => void}} props */

@@ -29,15 +29,25 @@ export function Workflows({ app, title }) {
         <button type="button" class="file-main" onClick=${() => openSaved(app, file.path, file.name)}><${Icon} name="workflow" size=${15} /><span><b>${file.path.replace(/\.json$/, '')}</b><span>${ago(app, file.modified * (file.modified < 1e12 ? 1000 : 1))}</span></span></button>
         <${IconButton} icon="ellipsis" label=${t('more')} onClick=${(/** @type {any} */ event) => { const box = event.currentTarget.getBoundingClientRect(); app.ui.menu(fileItems(app, file), [box.right - 180, box.bottom + 4]); }} />
       </div>`) : html`<p class="none">${t(query ? 'palette.none' : 'workflows.empty')}</p>`}
-      ${templates.length ? html`<h3 class="section">${t('workflows.templates')}</h3><div class="templates">${templates.map((/** @type {any} */ one) => html`<button type="button" class="template" key=${`${one.pack}/${one.name}`} onClick=${() => openTemplate(app, one)}>
+      ${byFolder(templates).map(([folder, list]) => html`<h3 class="section">${folder ? titleOf(folder) : t('workflows.templates')}</h3><div class="templates" key=${folder}>${list.map((one) => html`<button type="button" class="template" key=${`${one.pack}/${one.name}`} onClick=${() => openTemplate(app, one)}>
         <${Thumb} url=${one.thumbnail ? files.thumbnail(one) : ''} /><b>${titleOf(one.name)}</b>${one.pack ? html`<span>${one.pack}</span>` : null}
-      </button>`)}</div>` : null}
+      </button>`)}</div>`)}
     </div>`;
+}
+
+/** Templates by the folder they are in, those in none first. @param {import('../store/files.js').Template[]} templates @returns {[string, import('../store/files.js').Template[]][]} */
+function byFolder(templates) {
+  /** @type {Map<string, import('../store/files.js').Template[]>} */ const found = new Map();
+  for (const one of templates) {
+    const folder = one.pack ? '' : one.name.split('/').slice(0, -1).join('/');
+    found.set(folder, [...(found.get(folder) ?? []), one]);
+  }
+  return [...found].sort(([a], [b]) => a.localeCompare(b));
 }
 
 /** @param {string} name */
 function titleOf(name) {
-  const words = name.replaceAll(/[-_]/g, ' ');
+  const words = (name.split('/').pop() ?? name).replaceAll(/[-_]/g, ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
