@@ -50,7 +50,7 @@ def load_control(path: Path, place: Place | None = None, model: Model | None = N
             original = _whole(path, original, model)
         part, context = original_part(original)
     elif "controlnet_cond_embedding.conv_in.weight" in tensors:
-        part, context = _diffusers(tensors)
+        part, context = diffusers_part(tensors)
         if UNION[0] in tensors:
             return ControlNet(part, place, context, steering=union, kinds=tensors[UNION[0]].shape[0])
     elif any("lllite" in name for name in tensors):
@@ -83,8 +83,8 @@ def original_part(tensors: Tensors) -> tuple[Part, int]:
     return _part(config, hint, unet.rename(tensors, table), tensors), config.context
 
 
-def _diffusers(tensors: Tensors) -> tuple[Part, int]:
-    """diffusers' own layout."""
+def diffusers_part(tensors: Tensors) -> tuple[Part, int]:
+    """diffusers' own layout; the small ones for SDXL have little attention or none, and then read no text (width 0)."""
     levels = _count(tensors, "down_blocks.{}.")
     down = tuple(
         tuple(
@@ -94,16 +94,17 @@ def _diffusers(tensors: Tensors) -> tuple[Part, int]:
         for level in range(levels)
     )
     label = tensors.get("add_embedding.linear_1.weight")
-    context = next(t.shape[1] for name, t in tensors.items() if name.endswith("attn2.to_k.weight"))
+    context = next((t.shape[1] for name, t in tensors.items() if name.endswith("attn2.to_k.weight")), 0)
+    projection = next((t for name, t in tensors.items() if name.endswith(".proj_in.weight")), None)
     config = UNetConfig(
         in_channels=tensors["conv_in.weight"].shape[1],
         out_channels=4,
         channels=tuple(tensors[f"down_blocks.{level}.resnets.0.conv1.weight"].shape[0] for level in range(levels)),
         down=down,
-        middle=_count(tensors, "mid_block.attentions.0.transformer_blocks.{}."),
+        middle=_count(tensors, "mid_block.attentions.0.transformer_blocks.{}.") or -1,
         up=tuple((0,) for _ in down),
         context=context,
-        linear=tensors["mid_block.attentions.0.proj_in.weight"].ndim == 2,
+        linear=projection is None or projection.ndim == 2,
         vector=None if label is None else label.shape[1],
     )
     embedding = "controlnet_cond_embedding."

@@ -69,7 +69,7 @@ def load_ip_adapter(path: Path, place: Place | None = None) -> IpAdapter:
         return IpAdapter(part, attention, place or Residency(), "image_embeds", width, context)
     if "latents" in image:
         width = image["proj_in.weight"].shape[1]
-        part = _part("IPAdapterPlusImageProjection", _resampler(image), _resampler_rows(image), image)
+        part = _part("IPAdapterPlusImageProjection", resampler_shape(image), resampler_rows(image), image)
     elif "proj.3.weight" in image and "proj.0.weight" in image:
         width = image["proj.0.weight"].shape[1]
         config = {"image_embed_dim": width, "cross_attention_dim": context}
@@ -95,7 +95,8 @@ def _renamed(tensors: Tensors, modules: dict[str, str]) -> KeyMap:
     return tuple(rows)
 
 
-def _resampler(image: Tensors) -> dict[str, Any]:
+def resampler_shape(image: Tensors) -> dict[str, Any]:
+    """The resampler of a plus file as arguments of diffusers' class."""
     depth = len({name.split(".")[1] for name in image if name.startswith("layers.")})
     hidden = image["latents"].shape[2]
     return {
@@ -114,7 +115,8 @@ RESAMPLER = {
 }  # fmt: skip
 
 
-def _resampler_rows(image: Tensors) -> KeyMap:
+def resampler_rows(image: Tensors) -> KeyMap:
+    """The authors' names of it as diffusers'."""
     rows = []
     for name, tensor in image.items():
         if not name.startswith("layers."):

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.diffusion import networks
 from engine.diffusion.containers import CheckpointError
 from engine.diffusion.control import Control, ControlNet, apply_control
-from engine.diffusion.control_files import load_control
+from engine.diffusion.control_files import diffusers_part, load_control
 from engine.diffusion.control_union import KINDS, with_kind
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sdxl import SDXL
@@ -26,6 +26,7 @@ from engine.diffusion.model import Model
 from engine.diffusion.parts import Part
 from engine.diffusion.pixels.resize import resize
 from engine.diffusion.residency import Residency
+from engine.diffusion.t2i_adapter import adapter
 from tests.diffusion import originals
 from tests.diffusion.demo import demo_model, prompt
 from tests.diffusion.originals import filled
@@ -255,6 +256,55 @@ def test_a_file_of_differences_and_its_model_are_the_whole_net(plain: ControlNet
         load_control(tmp_path / "diff.safetensors")
 
 
+SDXL_NET = {
+    "block_out_channels": (320, 640, 1280), "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "transformer_layers_per_block": [1, 2, 10], "attention_head_dim": (5, 10, 20), "use_linear_projection": True,
+    "cross_attention_dim": 2048, "addition_embed_type": "text_time", "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}  # fmt: skip
+LOW = {"down_block_types": ("DownBlock2D",) * 3, "transformer_layers_per_block": [1, 1, 1], "mid_block_type": "UNetMidBlock2D"}
+FULL: dict[str, tuple[str, dict[str, Any]]] = {
+    "SD 1": ("ControlNetModel", {"cross_attention_dim": 768, "conditioning_embedding_out_channels": (16, 32, 96, 256)}),
+    "SD 2": ("ControlNetModel", {"cross_attention_dim": 1024, "use_linear_projection": True,
+                                 "attention_head_dim": (5, 10, 20, 20)}),
+    "SDXL": ("ControlNetModel", SDXL_NET),
+    "SDXL mid": ("ControlNetModel", SDXL_NET | {"down_block_types": ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+                                                "transformer_layers_per_block": [1, 1, 1]}),
+    "SDXL small": ("ControlNetModel", SDXL_NET | LOW),
+    "Union": ("ControlNetUnionModel", SDXL_NET | {"conditioning_embedding_out_channels": (48, 96, 192, 384)}),
+    "ProMax": ("ControlNetUnionModel", SDXL_NET | {"num_control_type": 8}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FULL))
+def test_at_full_size_every_key_and_shape_is_read_from_the_file_alone(name: str) -> None:
+    expected = networks.build(*FULL[name]).state_dict()
+    part, context = diffusers_part(expected)
+    ours = part.build().state_dict()
+    assert {key: tensor.shape for key, tensor in ours.items()} == {key: tensor.shape for key, tensor in expected.items()}
+    assert context == (0 if name == "SDXL small" else FULL[name][1]["cross_attention_dim"])
+
+
+FULL_ADAPTERS: dict[str, dict[str, Any]] = {
+    "SD 1": {}, "SD 1 sketch": {"in_channels": 1}, "SD 1 colour": {"adapter_type": "light_adapter", "channels": [320, 640, 1280],
+                                                                  "num_res_blocks": 4},
+    "SDXL": {"adapter_type": "full_adapter_xl", "downscale_factor": 16},
+    "SDXL sketch": {"adapter_type": "full_adapter_xl", "downscale_factor": 16, "in_channels": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FULL_ADAPTERS))
+def test_at_full_size_an_adapter_is_read_from_the_file_alone(name: str) -> None:
+    expected = networks.build("T2IAdapter", FULL_ADAPTERS[name]).state_dict()
+    found = adapter(expected)
+    assert found is not None
+    part, channels, cell = found
+    ours = part.build().state_dict()
+    assert {key: tensor.shape for key, tensor in ours.items()} == {key: tensor.shape for key, tensor in expected.items()}
+    assert {row.target for row in part.keymap} == expected.keys()
+    assert (channels, cell) == (FULL_ADAPTERS[name].get("in_channels", 3), FULL_ADAPTERS[name].get("downscale_factor", 8))
+
+
 def test_a_mask_says_where(plain: ControlNet, tmp_path: Path) -> None:
     ones, zeros = torch.ones(1, 64, 64), torch.zeros(1, 64, 64)
     assert torch.allclose(steered(plain, 1.0, ones), steered(plain), atol=1e-5)
@@ -272,19 +322,19 @@ def test_an_adapter_of_another_base_says_so(tmp_path: Path) -> None:
 
 
 def test_a_control_net_and_an_adapter_work_together(tmp_path: Path) -> None:
-    adapter = stored_control(tmp_path / "t2i.safetensors", adapter_tensors(ADAPTERS["full"]))
+    small = stored_control(tmp_path / "t2i.safetensors", adapter_tensors(ADAPTERS["full"]))
     network: Any = tiny().network()
     config = {name: network.config[name] for name in SHARED} | {
         "layers_per_block": 1, "transformer_layers_per_block": 1, "conditioning_embedding_out_channels": (16, 32, 96, 256)
     }  # fmt: skip
     plain = stored_control(tmp_path / "net.safetensors", filled(networks.build("ControlNetModel", config).state_dict(), 5))
     positive, _ = apply_control(A, B, plain, PICTURE, 0.7, 0.0, 1.0)
-    both, _ = apply_control(positive, B, adapter, PICTURE, 0.4, 0.0, 1.0)
+    both, _ = apply_control(positive, B, small, PICTURE, 0.4, 0.0, 1.0)
     control = Control(plain, PICTURE, 0.7)
     t = demo_model().sampling.timestep(SIGMA).expand(1)
     with torch.no_grad():
         found = control.residuals(SCALED, t, SIGMA, {"context": A[0][0]}, tiny())
-        features = [feature * 0.4 for feature in adapter.place(adapter.part)(HINT)]
+        features = [feature * 0.4 for feature in small.place(small.part)(HINT)]
     assert found is not None
     expected = by_hand(
         tiny(), down_block_additional_residuals=found.down, mid_block_additional_residual=found.mid,
@@ -309,12 +359,12 @@ def test_sdxl_is_steered_as_diffusers_does_it(tmp_path: Path) -> None:
     net = stored_control(tmp_path / "xl.safetensors", made)
     t2i_config = {"in_channels": 3, "channels": [32, 64, 128, 128], "num_res_blocks": 2, "downscale_factor": 16,
                   "adapter_type": "full_adapter_xl"}  # fmt: skip
-    adapter = stored_control(tmp_path / "t2i.safetensors", adapter_tensors(t2i_config))
+    small = stored_control(tmp_path / "t2i.safetensors", adapter_tensors(t2i_config))
     generator = torch.Generator().manual_seed(1)
     text, pooled = torch.randn(1, 77, 192, generator=generator), torch.randn(1, 128, generator=generator)
     positive = [[text, {"pooled_output": pooled}]]
     positive, _ = apply_control(positive, positive, net, PICTURE, 0.5, 0.0, 1.0)
-    positive, _ = apply_control(positive, positive, adapter, PICTURE, 0.5, 0.0, 1.0)
+    positive, _ = apply_control(positive, positive, small, PICTURE, 0.5, 0.0, 1.0)
     t = model.sampling.timestep(SIGMA).expand(1)
     added = {"text_embeds": pooled, "time_ids": torch.tensor([[128.0, 128, 0, 0, 128, 128]])}
     with torch.no_grad():
@@ -322,6 +372,6 @@ def test_sdxl_is_steered_as_diffusers_does_it(tmp_path: Path) -> None:
         down, mid = control(SCALED, t, text, HINT, conditioning_scale=0.5, added_cond_kwargs=added, return_dict=False)
         eps = network(
             SCALED, t, text, added_cond_kwargs=added, down_block_additional_residuals=down, mid_block_additional_residual=mid,
-            down_intrablock_additional_residuals=[f * 0.5 for f in adapter.place(adapter.part)(HINT)],
+            down_intrablock_additional_residuals=[f * 0.5 for f in small.place(small.part)(HINT)],
         ).sample  # fmt: skip
     assert torch.allclose(denoised(positive, model=model), X - SIGMA * eps, atol=1e-4)

@@ -24,7 +24,7 @@ from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.unet import UNetConfig
 from engine.diffusion.gligen import Gligen, ground, load_gligen
 from engine.diffusion.guidance import Guided, basic_guider, cfg_guider
-from engine.diffusion.ip_adapter import IpAdapter, load_ip_adapter
+from engine.diffusion.ip_adapter import IpAdapter, load_ip_adapter, resampler_rows, resampler_shape
 from engine.diffusion.model import Model
 from engine.diffusion.parts import Part
 from engine.diffusion.residency import Residency
@@ -105,6 +105,10 @@ def full_tensors() -> dict[str, Tensor]:
 KINDS = {"plain": plain_tensors, "plus": plus_tensors, "full": full_tensors}
 
 
+AUTHORS = {".ln0.": ".0.norm1.", ".ln1.": ".0.norm2.", "attn.to_out.0": "0.to_out", "attn.to_q": "0.to_q", "ff.0": "1.0",
+           "ff.1.net.0.proj": "1.1", "ff.1.net.2": "1.3"}  # fmt: skip
+
+
 def adapter(kind: str, folder: Path) -> IpAdapter:
     save_file({**KINDS[kind](), **reader_tensors()}, folder / f"{kind}.safetensors")
     return load_ip_adapter(folder / f"{kind}.safetensors", Residency("cpu"))
@@ -147,6 +151,26 @@ def test_the_tokens_of_a_full_adapter_equal_diffusers(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = layer(vision().encode(PICTURE[:1]).penultimate_hidden_states)
     assert torch.allclose(made.tokens(vision(), PICTURE[:1])[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("width", "hidden", "context"), [(1280, 768, 768), (1280, 1280, 2048), (1664, 1280, 2048)])
+def test_a_resampler_of_full_size_is_read_from_its_shapes(width: int, hidden: int, context: int) -> None:
+    """Those of plus for SD 1 and SDXL (ViT-H) and of the first plus for SDXL (ViT-bigG)."""
+    config = {"embed_dims": width, "output_dims": context, "hidden_dims": hidden, "heads": hidden // 64, "num_queries": 16}
+    expected = networks.build("IPAdapterPlusImageProjection", config).state_dict()
+    image = {}
+    for name, tensor in expected.items():
+        file = name
+        for ours, theirs in AUTHORS.items():
+            file = file.replace(ours, theirs)
+        if "attn.to_k" in name:
+            image[file.replace("attn.to_k", "0.to_kv")] = torch.empty(2 * tensor.shape[0], *tensor.shape[1:], device="meta")
+        elif "attn.to_v" not in name:
+            image[file] = tensor
+    built = networks.build("IPAdapterPlusImageProjection", resampler_shape(image)).state_dict()
+    shapes = {name: t.shape for name, t in expected.items()}
+    assert {name: t.shape for name, t in built.items()} == shapes
+    assert {row.target: row.view(image[row.source]).shape for row in resampler_rows(image)} == shapes
 
 
 def test_a_negative_reads_no_picture(tmp_path: Path) -> None:
