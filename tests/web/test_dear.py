@@ -5,6 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from .editor import Editor
 from .scenes import many
 
 DEAR = "() => { window.__test.app.canvas.stage.counters.lastMs = 99; }"
@@ -57,3 +58,35 @@ def test_a_zoom_scales_and_is_drawn_sharp_a_moment_later(crowd):
     crowd.page.evaluate(FULL)
     crowd.settle()
     assert far_apart(sharp, picture(crowd))[0] < 0.01
+
+
+@pytest.fixture
+def dense(browser, base):
+    """A crowd on a screen of two pixels a CSS pixel."""
+    context = browser.new_context(viewport={"width": 1600, "height": 900}, device_scale_factor=2, reduced_motion="reduce")
+    one = Editor(context.new_page(), base).load()
+    one.open(many(300), scale=0.3, offset=(-200, 100))
+    yield one
+    context.close()
+
+
+WIDTH = "() => document.querySelector('canvas.scene').width / document.querySelector('canvas.scene').clientWidth"
+
+
+def test_on_a_dense_screen_a_gesture_draws_one_pixel_a_pixel_and_is_sharp_afterwards(dense):
+    assert dense.page.evaluate(WIDTH) == 2
+    dense.page.mouse.move(900, 500)
+    dense.page.mouse.down(button="middle")
+    dense.page.evaluate(DEAR)
+    seen = []
+    for i in range(1, 7):
+        dense.page.mouse.move(900 - 23 * i, 500 + 11 * i)
+        seen.append(dense.page.evaluate(f"() => new Promise((done) => requestAnimationFrame(() => done(({WIDTH})())))"))
+    dense.page.mouse.up(button="middle")
+    assert 1 in seen
+    dense.until(f"() => ({WIDTH})() === 2")
+    dense.settle()
+    sharp = picture(dense)
+    dense.page.evaluate(FULL)
+    dense.settle()
+    assert far_apart(sharp, picture(dense))[0] < 0.01

@@ -56,7 +56,7 @@ export class Camera {
   }
 
   /** Show `rect` whole, centred; never closer than `limit`. @param {Rect} rect @param {number} [limit] @param {number} [margin] */
-  fit(rect, limit = 1, margin = 48) {
+  fit(rect, limit = 1, margin = Math.min(48, 0.04 * Math.min(this.width, this.height))) {
     if (!this.width || !this.height) return;
     const w = Math.max(rect.w, 1), h = Math.max(rect.h, 1);
     const room = { w: Math.max(this.width - 2 * margin, 40), h: Math.max(this.height - 2 * margin, 40) };

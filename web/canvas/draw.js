@@ -5,8 +5,8 @@ import { cull, cullWires, FAR } from './detail.js';
 import { drawGroup } from './group.js';
 import { drawColumn } from './column.js';
 import { Look } from './look.js';
-import { coloursOf, drawNode } from './node.js';
-import { typeLook } from './theme.js';
+import { drawFar } from './far.js';
+import { drawNode } from './node.js';
 import { drawDots, drawWires } from './wire.js';
 
 /** @typedef {import('./camera.js').Rect} Rect */
@@ -38,18 +38,53 @@ export class Scene {
     const { stage } = this;
     stage.fresh();
     const moved = reasons.every((reason) => reason === 'pan' || reason === 'zoom');
+    if (moved && this.shown?.sharp && stage.counters.lastMs > DEAR && stage.camera.dpr > 1) this.coarsen(true);
+    else if (!moved) this.coarsen(false);
+    if (stage.coarse) this.later();
     if (moved && this.shown && stage.counters.lastMs > DEAR && (this.shown.sharp ? this.shift() || this.stretch() : this.stretch())) return;
     this.full();
+  }
+
+  /** Pixels of the canvas a CSS pixel: while a gesture runs on a dense screen, one. */
+  get k() {
+    return this.stage.coarse ? 1 : this.stage.camera.dpr;
+  }
+
+  /** Takes the canvas to one pixel a CSS pixel, with the picture it has, or back to the screen's own, blank. @param {boolean} on */
+  coarsen(on) {
+    const { stage, canvas, pen } = this;
+    if (stage.coarse === on) return;
+    if (on) this.copy();
+    stage.coarse = on;
+    canvas.width = Math.round(stage.camera.width * this.k);
+    canvas.height = Math.round(stage.camera.height * this.k);
+    if (on) pen.drawImage(this.back, 0, 0, canvas.width, canvas.height);
+  }
+
+  /** Keeps the picture in `back`. */
+  copy() {
+    const { canvas, back } = this;
+    if (back.width !== canvas.width || back.height !== canvas.height) {
+      back.width = canvas.width;
+      back.height = canvas.height;
+    }
+    /** @type {CanvasRenderingContext2D} */ (back.getContext('2d', { alpha: false })).drawImage(canvas, 0, 0);
+  }
+
+  /** Draws sharp a moment after the gesture. */
+  later() {
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.stage.mark('scene', 'sharpen'), SETTLE);
   }
 
   full() {
     const { stage, canvas } = this;
     const { camera, counters } = stage;
     const start = performance.now();
-    clearTimeout(this.timer);
+    if (!stage.coarse) clearTimeout(this.timer);
     this.kept = null;
     counters.visited = counters.texts = counters.wires = 0;
-    this.paint({ x: 0, y: 0, w: canvas.width / camera.dpr, h: canvas.height / camera.dpr });
+    this.paint({ x: 0, y: 0, w: canvas.width / this.k, h: canvas.height / this.k });
     this.shown = { left: camera.left, top: camera.top, scale: camera.scale, sharp: true };
     counters.how = 'full';
     counters.full++;
@@ -61,14 +96,14 @@ export class Scene {
     const { stage, canvas, pen, shown } = this;
     const { camera, counters } = stage;
     if (!shown || shown.scale !== camera.scale) return false;
-    const k = camera.dpr, dx = Math.round((camera.left - shown.left) * k), dy = Math.round((camera.top - shown.top) * k);
+    const { k } = this, dx = Math.round((camera.left - shown.left) * k), dy = Math.round((camera.top - shown.top) * k);
     if (Math.abs(dx) > canvas.width * 0.6 || Math.abs(dy) > canvas.height * 0.6) return false;
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.globalCompositeOperation = 'copy';
     pen.drawImage(canvas, dx, dy);
     pen.globalCompositeOperation = 'source-over';
     this.strips({ x: dx / k, y: dy / k, w: camera.width, h: camera.height });
-    this.shown = { left: camera.left, top: camera.top, scale: camera.scale, sharp: true };
+    this.shown = { left: shown.left + dx / k, top: shown.top + dy / k, scale: camera.scale, sharp: true };
     counters.how = 'shift';
     counters.shift++;
     return true;
@@ -76,30 +111,24 @@ export class Scene {
 
   /** A zoom scales the last sharp picture; it is drawn anew a moment after. */
   stretch() {
-    const { stage, canvas, back, pen } = this;
+    const { stage, back, pen } = this;
     const { camera, counters } = stage;
     if (!this.kept) {
       if (!this.shown?.sharp) return false;
-      if (back.width !== canvas.width || back.height !== canvas.height) {
-        back.width = canvas.width;
-        back.height = canvas.height;
-      }
-      const copy = /** @type {CanvasRenderingContext2D} */ (back.getContext('2d', { alpha: false }));
-      copy.drawImage(canvas, 0, 0);
+      this.copy();
       this.kept = { left: this.shown.left, top: this.shown.top, scale: this.shown.scale };
     }
     const ratio = camera.scale / this.kept.scale;
     if (ratio > STRETCH || ratio < 1 / STRETCH) return false;
     const x = camera.left - this.kept.left * ratio, y = camera.top - this.kept.top * ratio;
-    const w = camera.width * ratio, h = camera.height * ratio, k = camera.dpr;
+    const w = camera.width * ratio, h = camera.height * ratio, { k } = this;
     if (x > camera.width * 0.5 || y > camera.height * 0.5 || x + w < camera.width * 0.5 || y + h < camera.height * 0.5) return false;
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.imageSmoothingQuality = 'low';
     pen.drawImage(back, x * k, y * k, w * k, h * k);
     this.strips({ x: Math.ceil(x), y: Math.ceil(y), w: Math.floor(w), h: Math.floor(h) });
     this.shown = { left: camera.left, top: camera.top, scale: camera.scale, sharp: false };
-    clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => stage.mark('scene', 'sharpen'), SETTLE);
+    this.later();
     counters.how = 'scale';
     counters.scaled++;
     return true;
@@ -121,7 +150,7 @@ export class Scene {
     const { camera } = stage;
     look.theme = stage.theme;
     look.wires = stage.app.prefs?.get('canvas.links') ?? 'curve';
-    const k = camera.dpr;
+    const { k } = this;
     pen.save();
     pen.setTransform(k, 0, 0, k, 0, 0);
     pen.beginPath();
@@ -129,7 +158,7 @@ export class Scene {
     pen.clip();
     pen.fillStyle = stage.theme.canvas;
     pen.fillRect(area.x, area.y, area.w, area.h);
-    look.enter(camera);
+    look.enter(camera, k);
     const a = camera.toGraph(area.x, area.y);
     // A little more than the area: lines and dots are wider than where they are.
     const edge = 4 + 4 / camera.scale;
@@ -195,7 +224,7 @@ export class Scene {
     /** @type {Node[]} */ let list = this.seen.map((i) => graph.list[i]);
     if (look.lod !== FAR) for (const node of media.trays) if (node.at >= 0 && !list.includes(node)) list.push(node);
     if (drag) list = list.filter((node) => !drag.nodes.has(node));
-    if (look.lod === FAR) return this.far(list);
+    if (look.lod === FAR) return drawFar(look, graph.boxes, list, (node) => stage.doc.selection.nodes.has(node.id));
     list.sort((a, b) => a.z - b.z);
     const scene = this.sceneOf();
     for (const node of list) drawNode(look, node, scene);
@@ -211,57 +240,6 @@ export class Scene {
       media: (look, node) => stage.media.draw(look, node),
     };
   }
-
-  /** Flat boxes in the colour of what they give, one path a colour. @param {Node[]} list */
-  far(list) {
-    const { pen, look, stage } = this;
-    const { selection } = stage.doc;
-    const { theme } = look;
-    look.counters.visited += list.length;
-    /** @type {Map<string, Node[]>} */ const bodies = new Map();
-    /** @type {Map<string, Node[]>} */ const hues = new Map();
-    for (const node of list) {
-      const plain = !node.mode && !node.color && !node.bgcolor && node.def;
-      const chosen = selection.nodes.has(node.id);
-      gather(bodies, chosen ? theme.accent : plain ? theme.title : coloursOf(look, node).head, node);
-      const out = plain && !chosen && node.outputs[0];
-      if (out) gather(hues, typeLook(theme, out.type).hue, node);
-    }
-    for (const [colour, nodes] of bodies) {
-      this.flat(nodes);
-      pen.fillStyle = colour;
-      pen.fill();
-      if (look.scale < 0.05) continue;
-      pen.strokeStyle = theme.edge;
-      pen.lineWidth = 1 / look.scale;
-      pen.stroke();
-    }
-    pen.globalAlpha = theme.forced ? 0 : 0.3;
-    for (const [colour, nodes] of hues) {
-      this.flat(nodes);
-      pen.fillStyle = colour;
-      pen.fill();
-    }
-    pen.globalAlpha = 1;
-  }
-
-  /** The boxes of nodes as one path. @param {Node[]} nodes */
-  flat(nodes) {
-    const { pen } = this;
-    const { boxes } = this.stage.graph;
-    pen.beginPath();
-    for (const node of nodes) {
-      const k = node.at * 4;
-      pen.rect(boxes[k], boxes[k + 1], boxes[k + 2] - boxes[k], boxes[k + 3] - boxes[k + 1]);
-    }
-  }
-}
-
-/** @param {Map<string, Node[]>} map @param {string} key @param {Node} node */
-function gather(map, key, node) {
-  const list = map.get(key);
-  if (list) list.push(node);
-  else map.set(key, [node]);
 }
 
 /** @param {import('./stage.js').Drag} drag @param {import('./routes.js').Anchor} anchor */

@@ -43,9 +43,8 @@ export class Look {
     this.align = '';
   }
 
-  /** Puts the pen in graph units. @param {import('./camera.js').Camera} camera */
-  enter(camera) {
-    const k = camera.dpr;
+  /** Puts the pen in graph units. @param {import('./camera.js').Camera} camera @param {number} [k] pixels of the canvas a CSS pixel */
+  enter(camera, k = camera.dpr) {
     this.scale = camera.scale;
     this.lod = level(camera.scale);
     this.font = this.align = '';

@@ -33,7 +33,9 @@ export function drawNode(look, node, scene) {
   }
   if (look.lod === NEAR) drawNear(look, node, scene);
   else drawMid(look, node, scene);
-  if (faded) pen.globalAlpha = 1;
+  if (!faded) return;
+  pen.globalAlpha = 1;
+  if (look.lod === NEAR) drawDotsOf(look, node); // wires end at them: they stay whole
 }
 
 /** An empty ground under a faded node, so that wires behind it do not run through its text. @param {Look} look @param {Node} node */
@@ -70,6 +72,14 @@ function drawMid(look, node, scene) {
   const width = folded ? collapsedWidth(node) : shape.width;
   pen.fillStyle = colours.head;
   pen.fillRect(x, y - TITLE, width, TITLE);
+  if (colours.head === theme.title && !theme.forced && node.outputs[0]) {
+    // No title can be read here: its bar has the colour of what the node gives, as from farther away the whole node.
+    const alpha = pen.globalAlpha;
+    pen.globalAlpha = alpha * 0.34;
+    pen.fillStyle = typeLook(theme, node.outputs[0].type).hue;
+    pen.fillRect(x, y - TITLE, width, TITLE);
+    pen.globalAlpha = alpha;
+  }
   if (!folded) {
     pen.fillStyle = colours.body;
     pen.fillRect(x, y, width, shape.height);

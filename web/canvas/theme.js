@@ -12,7 +12,7 @@ export const FONTS = {
   small: `11px ${FONT}`,
   value: `12px ${FONT}`,
   text: `12px ${MONO}`,
-  group: `600 22px ${FONT}`,
+  group: `600 17px ${FONT}`,
 };
 
 /** name in the theme -> CSS variable, fallback for dark */

@@ -110,6 +110,7 @@ function resize(stage, canvases) {
   const dpr = Math.min(devicePixelRatio || 1, 3, Math.max(1, Math.sqrt(MOST_PIXELS / Math.max(1, width * height))));
   if (width === camera.width && height === camera.height && dpr === camera.dpr) return;
   const first = !camera.width;
+  stage.coarse = false;
   camera.width = width;
   camera.height = height;
   camera.dpr = dpr;

@@ -80,7 +80,7 @@ export function boxOf(node) {
 
 /** @param {Node} node */
 export function collapsedWidth(node) {
-  return Math.min(Math.max(node.size[0], COLLAPSED), Math.max(COLLAPSED, 44 + 7.2 * node.label.length));
+  return Math.min(Math.max(node.size[0], COLLAPSED), Math.max(COLLAPSED, 50 + 8.8 * node.label.length));
 }
 
 /** Rows of sockets above the widgets. @param {Node} node */
