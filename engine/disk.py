@@ -102,6 +102,20 @@ class Disk:
             if self.nbytes <= self.max_bytes * 9 // 10:
                 break
             self._drop(Path(entry.path))
+        self._forget_names()
+
+    def _forget_names(self) -> None:
+        """Drop the names of what is gone, or they would grow without a bound."""
+        there = {entry.name.removesuffix(".safetensors") for entry in os.scandir(self.blobs)}
+        for name in list(self._known):
+            path = self.names / name
+            try:
+                gone = json.loads(path.read_text())["blob"] not in there
+            except (OSError, ValueError, KeyError, TypeError):
+                gone = True
+            if gone:
+                self._known.discard(name)
+                path.unlink(missing_ok=True)
 
     def _drop(self, blob: Path) -> None:
         with self._lock:

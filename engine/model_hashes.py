@@ -103,7 +103,8 @@ class ModelHashes:
         part = self.kept.with_suffix(f".{os.getpid()}.part")
         try:
             self.kept.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(self._read()))
+            self._known = {path: known for path, known in self._read().items() if Path(path).exists()}
+            part.write_text(json.dumps(self._known))
             part.replace(self.kept)
         except OSError as problem:
             log.warning("%s cannot be written: %s", self.kept, problem.strerror)

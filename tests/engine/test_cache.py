@@ -191,3 +191,4 @@ def test_the_disk_budget_is_kept(tmp_path: Path) -> None:
         assert sum(path.stat().st_size for path in disk.blobs.iterdir()) <= 4 * MB
     assert bytes([29]) in disk
     assert disk.get(bytes([0])) is None
+    assert len(list(disk.names.iterdir())) <= len(list(disk.blobs.iterdir())) + 1
