@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,11 +44,13 @@ class Graph:
 
 
 def build(
-    prompt: Prompt, specs: Mapping[str, NodeSpec], folders: Folders, *, targets: Iterable[str] | None = None, strict: bool = True
-) -> Graph:
+    prompt: Prompt, specs: Mapping[str, NodeSpec], folders: Folders, *, targets: Iterable[str] | None = None, strict: bool = True,
+    absent: Callable[[str], str | None] = lambda _: None,
+) -> Graph:  # fmt: skip
     """Check everything the outputs need. Not ``strict``: leave out faulty outputs as long as one is sound, as ComfyUI does.
 
     Unknown node types come first, then whatever else is wrong with the outputs and with what unknown nodes are given.
+    ``absent`` may know who has an unknown type, and says what to do.
     """
     unknown = [id for id, node in prompt.nodes.items() if node.type not in specs]
     outputs = [id for id, node in prompt.nodes.items() if node.type in specs and specs[node.type].output_node]
@@ -56,7 +58,7 @@ def build(
         walk = _Walk(prompt, specs, Literals(folders))
         for target in (*outputs, *unknown):
             walk.visit(target)
-        raise GraphError([_unknown(prompt.nodes[id], specs) for id in unknown] + walk.problems)
+        raise GraphError([_unknown(prompt.nodes[id], specs, absent) for id in unknown] + walk.problems)
     wanted = outputs if targets is None else [id for id in dict.fromkeys(targets) if id in set(outputs)]
     if not wanted:
         cure = "Add one, such as Save Image or Preview Image." if not outputs else f"Its outputs are {', '.join(outputs)}."
@@ -293,9 +295,11 @@ def _never(inputs: Mapping[str, Any], run: object) -> Outcome:
     raise AssertionError("a node of unknown type does not run")
 
 
-def _unknown(node: PromptNode, specs: Mapping[str, NodeSpec]) -> Problem:
-    near = nearest(node.type, list(specs))
-    cure = f"Did you mean {' or '.join(near)}?" if near else "Install the pack that has it."
+def _unknown(node: PromptNode, specs: Mapping[str, NodeSpec], absent: Callable[[str], str | None]) -> Problem:
+    cure = absent(node.type)
+    if cure is None:
+        near = nearest(node.type, list(specs))
+        cure = f"Did you mean {' or '.join(near)}?" if near else "Install the pack that has it."
     extra = {"node_id": node.id, "class_type": node.type, "node_title": node.title or None}
     message = f"Node type '{node.type}' not found. The custom node may not be installed."
     details = f"Node ID '#{node.id}'"

@@ -34,11 +34,15 @@ class Failure:
 
 @dataclass(slots=True)
 class Registry:
-    """Node types by name; ``seconds`` is what each pack took to import. The first of two with one name stays."""
+    """Node types by name; ``seconds`` is what each pack took to import. The first of two with one name stays.
+
+    ``absent`` are packs that are there and do not run, and why.
+    """
 
     specs: dict[str, NodeSpec] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    absent: dict[Path, str] = field(default_factory=dict)
 
     def add(self, specs: Iterable[NodeSpec | Failure]) -> None:
         for spec in specs:
@@ -50,15 +54,28 @@ class Registry:
             else:
                 self.specs[spec.type] = spec
 
-    def attempt(self, name: str, load: Callable[[], Iterable[NodeSpec | Failure]]) -> None:
-        """Add what ``load`` finds, or report why it could not."""
+    def whose(self, type: str) -> str | None:
+        """The absent pack that speaks of a node type, and why it is absent."""
+        words = (f'"{type}"', f"'{type}'")
+        for path, why in self.absent.items():
+            files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+            if any(word in file.read_text("utf-8", "replace") for file in files for word in words):
+                return f"The pack {path.name} has it: {why}"
+        return None
+
+    def attempt(self, name: str, load: Callable[[], Iterable[NodeSpec | Failure]]) -> str | None:
+        """Add what ``load`` finds; if it cannot, report why, and say so."""
         began = time.monotonic()
         try:
             self.add(load())
         except Exception as error:
-            self.failures.append(Failure(name, f"{type(error).__name__}: {error}", traceback.format_exc()))
-            log.warning("%s could not be loaded: %s: %s", name, type(error).__name__, error)
-        self.seconds[name] = time.monotonic() - began
+            why = f"{type(error).__name__}: {error}"
+            self.failures.append(Failure(name, why, traceback.format_exc()))
+            log.warning("%s could not be loaded: %s", name, why)
+            return f"it could not be loaded: {why}"
+        finally:
+            self.seconds[name] = time.monotonic() - began
+        return None
 
 
 def load(
@@ -83,10 +100,15 @@ def load(
         for path in pack_paths(directory):
             if only is not None and path.name not in only and path.stem not in only:
                 continue
-            if refuse is not None and (reason := refuse(path)):
-                registry.failures.append(Failure(f"{directory.name}.{path.stem}", reason, ""))
+            name = f"{directory.name}.{path.stem}"
+            reason = refuse(path) if refuse is not None else None
+            if reason is not None:
+                registry.failures.append(Failure(name, reason, ""))
+                log.warning("%s does not run: %s", name, reason)
             else:
-                registry.attempt(f"{directory.name}.{path.stem}", lambda path=path: read(path))  # type: ignore[misc]
+                reason = registry.attempt(name, lambda path=path: read(path))  # type: ignore[misc]
+            if reason is not None:
+                registry.absent[path] = reason
     return registry
 
 

@@ -99,7 +99,7 @@ def checked(prompt: Prompt, registry: Registry, folders: Folders) -> Graph:
     from engine.workflow.needs import offer
 
     try:
-        return build(prompt, registry.specs, folders)
+        return build(prompt, registry.specs, folders, absent=registry.whose)
     except GraphError as error:
         hashes = ModelHashes(folders, folders.work("user") / "model-hashes.json")
         raise offer(error, prompt.extra.get("workflow"), hashes, LOOK_SECONDS) from None

@@ -36,6 +36,8 @@ class Engine:
     replacements: Mapping[str, Any] = field(default_factory=dict)
     guests: Any = None
     """What foreign packs bring to the server, ``engine.comfy.guests.Guests``, if there are any."""
+    absent: Callable[[str], str | None] = lambda _type: None
+    """Who has an unknown node type, and why it is unknown."""
     close: Callable[[], None] = lambda: None
 
 
@@ -75,7 +77,7 @@ class Runtime:
         from engine.graph import build
         from engine.prompt import parse
 
-        return build(parse(prompt), engine.specs, folders, targets=targets, strict=False)
+        return build(parse(prompt), engine.specs, folders, targets=targets, strict=False, absent=engine.absent)
 
     def keep(self, job_id: str, graph: "Graph") -> None:
         """Remember a checked graph, so that it need not be built again when its turn comes; of many the first."""

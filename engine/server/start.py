@@ -92,6 +92,7 @@ def engine_of(settings: Settings) -> Engine:
 
     return Engine(
         registry.specs, executor.run, free, failures=list(registry.failures), residency=residency, close=executor.close,
+        absent=registry.whose,
         web_folders=guests.web_folders if guests else {}, replacements=guests.replacements if guests else {}, guests=guests,
     )  # fmt: skip
 

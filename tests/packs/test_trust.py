@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 import main
-from engine.folders import PROJECT
+from engine.folders import PROJECT, Folders
+from engine.graph import build
 from engine.packs.loading import load_nodes
 from engine.packs.look import looks
 from engine.packs.places import PackError, fetch
 from engine.packs.trust import SHIPPED, Ledger, digest
+from engine.problems import GraphError
+from engine.prompt import parse
 from engine.settings import Settings
 
 NATIVE = """
@@ -62,6 +65,21 @@ def test_trusted_it_runs_and_changed_it_asks_again(base: Path, capsys: pytest.Ca
     assert "changed" in capsys.readouterr().out
     assert packs(base, "trust", "mine") == 0
     assert "Mine" in types(base)[0]
+
+
+def test_a_workflow_with_its_nodes_says_which_pack_does_not_run_and_why(base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    prompt = parse({"1": {"class_type": "Mine", "inputs": {}}, "2": {"class_type": "Nobodys", "inputs": {}}})
+    (base / "custom_nodes" / "broken.py").write_text("import no_such_library\n# it has 'Mine too'\n")
+    packs(base, "trust", "broken")
+    registry, _ = load_nodes(Settings(base_directory=base))
+    assert "custom_nodes.mine does not run: it is not trusted yet" in caplog.text
+    with pytest.raises(GraphError) as caught:
+        build(prompt, registry.specs, Folders(base=base), absent=registry.whose)
+    cures = [problem.cure for problem in caught.value.problems]
+    assert cures[0].startswith("The pack mine has it: it is not trusted yet")
+    assert cures[0].endswith("python main.py packs trust mine")
+    assert cures[1] == "Install the pack that has it."
+    assert "could not be loaded: ModuleNotFoundError" in str(registry.whose("Mine too"))
 
 
 def test_disabled_it_does_not_run_whatever_else_is_said(base: Path) -> None:
