@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.comfy.running import RUNNING, Around, Running, joining, wrappers
 from engine.comfy.wrapped import Wrapped
-from engine.diffusion.model import Guidance, Model
+from engine.diffusion.model import Model
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -156,7 +156,7 @@ def stripped(model: Model) -> tuple[Model, Any]:
     family: Any = model.family
     bare = replace(
         model, family=family.family if isinstance(family, Wrapped) else family,
-        guidance=Guidance(rule, before, after, guidance.needs_negative),
+        guidance=replace(guidance, rule=rule, before=before, after=after),
         edits=tuple(edit for edit in model.edits if not isinstance(edit, Edit)),
         around=tuple(one for one in model.around if not isinstance(one, Around)),
         denoise_mask=model.options.get(KEY_MASK),
