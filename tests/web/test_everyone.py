@@ -40,20 +40,24 @@ def tab_to(editor, label, tag=None, key="Tab"):
 def add_node(editor, words):
     """With the focus in the outline: open the palette, type, Enter; the focus comes back to the outline."""
     tab_to(editor, "Add a node", "button")
+    before = editor.page.evaluate(f"() => {DOC}.graph.nodes.size")
     editor.page.keyboard.press("Enter")
+    editor.until("() => document.activeElement?.getAttribute('role') === 'combobox'")
     editor.page.keyboard.type(words)
-    editor.page.wait_for_timeout(60)
+    first = "document.querySelector('.hit[aria-selected=true] .hit-name')?.textContent.toLowerCase()"
+    editor.until(f"(words) => words.split(' ').every((word) => {first}?.includes(word))", words)
     editor.page.keyboard.press("Enter")
-    editor.page.wait_for_timeout(60)
+    editor.until(f"() => {DOC}.graph.nodes.size === {before + 1} && !document.querySelector('.palette')")
+    editor.until("() => document.activeElement?.closest('.panel')")
 
 
 def wire(editor, socket, source):
     """Choose what feeds an input of the node shown, by typing the first letters of its name."""
     tab_to(editor, socket, "select")
+    before = editor.page.evaluate(f"() => {DOC}.graph.links.size")
     editor.page.keyboard.type(source, delay=5)
     editor.page.keyboard.press("Enter")
-    editor.page.keyboard.press("Escape") if editor.page.locator("dialog[open]").count() else None
-    editor.page.wait_for_timeout(60)
+    editor.until(f"() => {DOC}.graph.links.size === {before + 1}")
 
 
 def test_txt2img_is_built_run_and_read_with_the_keyboard_alone(editor):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import ROOT, serve
+from .editor import Editor
 
 NAME, PASSWORD = "ann", "a long password of ann's"
 
@@ -70,7 +71,7 @@ def test_a_session_that_ends_asks_again_and_nothing_is_lost(visitor, guarded):
     tabs = visitor.evaluate("() => window.__test.app.docs.value.map((doc) => doc.id)")
     sign_in(visitor)
     dialog.wait_for(state="detached")
-    visitor.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
+    Editor(visitor, guarded).until("() => Boolean(window.__test?.app?.canvas)", seconds=60)
     assert visitor.evaluate("() => window.__test.app.docs.value.map((doc) => doc.id)") == tabs
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .editor import Editor
 from .scenes import HELLO
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +21,8 @@ QUICK = {
         },
         {
             "id": 2, "type": "SaveImage", "pos": [340, 60], "size": [240, 260], "flags": {}, "order": 1, "mode": 0,
-            "inputs": [{"name": "images", "type": "IMAGE", "link": 1}], "outputs": [], "properties": {}, "widgets_values": ["quick"],
+            "inputs": [{"name": "images", "type": "IMAGE", "link": 1}], "outputs": [], "properties": {},
+            "widgets_values": ["quick"],
         },
     ],
     "links": [[1, 1, 0, 2, 0, "IMAGE"]],
@@ -28,6 +30,14 @@ QUICK = {
 }  # fmt: skip
 
 DOC = "window.__test.app.active.value"
+KEPT = """(id) => new Promise((done) => {
+    const ask = indexedDB.open('latent-loom');
+    ask.onsuccess = () => {
+        const get = ask.result.transaction('drafts').objectStore('drafts').get(`doc:${id}`);
+        get.onsuccess = () => (ask.result.close(), done(get.result));
+    };
+})"""
+"""The draft of a document as the browser keeps it."""
 
 
 def run(editor):
@@ -80,7 +90,8 @@ def test_the_queue_pauses_moves_and_lets_go_of_jobs(quick):
     body.locator(".notice").wait_for()
     try:
         for value in (1, 2, 3):
-            quick.page.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 1, key: 3, name: 'color', value: {value} }}))")
+            change = f"(e) => e.change({{ op: 'value', id: 1, key: 3, name: 'color', value: {value} }})"
+            quick.page.evaluate(f"() => {DOC}.edit('x', {change})")
             quick.focus()
             quick.key("Control+Enter")
             quick.until(f"() => window.__test.app.jobs.queue.value.length === {value}")
@@ -119,7 +130,7 @@ def test_a_workflow_saved_twice_keeps_a_version_and_shows_what_changed(quick):
 def test_what_was_open_is_open_after_a_reload(quick):
     quick.page.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 1, key: 0, name: 'width', value: 72 }}))")
     name = quick.page.evaluate(f"() => {DOC}.name.value")
-    quick.page.wait_for_timeout(1600)
+    quick.until(f"async () => (await ({KEPT})({DOC}.id))?.data.nodes[0].widgets_values[0] === 72")
     quick.load()
     assert quick.page.evaluate(f"() => {DOC}.name.value") == name
     assert quick.value(1, "width") == 72
@@ -134,7 +145,8 @@ def test_a_picture_made_here_opens_its_workflow_when_dropped(quick):
             const blob = await (await fetch(window.__test.app.api.viewUrl(file))).blob();
             const data = new DataTransfer();
             data.items.add(new File([blob], file.filename, {{ type: 'image/png' }}));
-            document.getElementById('canvas').dispatchEvent(new DragEvent('drop', {{ dataTransfer: data, bubbles: true, cancelable: true, clientX: 700, clientY: 400 }}));
+            const where = {{ bubbles: true, cancelable: true, clientX: 700, clientY: 400, dataTransfer: data }};
+            document.getElementById('canvas').dispatchEvent(new DragEvent('drop', where));
         }}"""
     )
     quick.until(f"() => window.__test.app.docs.value.length > {tabs}")
@@ -238,7 +250,8 @@ def test_the_list_of_modules_in_the_page_is_up_to_date():
     import subprocess
     import sys
 
-    answer = subprocess.run([sys.executable, "tools/preload.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    check = [sys.executable, "tools/preload.py", "--check"]
+    answer = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
 
 
@@ -264,13 +277,13 @@ def test_a_second_window_does_not_write_over_the_first(browser, base):
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     first, second = context.new_page(), context.new_page()
     for page in (first, second):
-        page.goto(f"{base}/?test=1")
-        page.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
+        Editor(page, base).load()
     ids = [page.evaluate("() => window.__test.app.docs.value.map((doc) => doc.id)") for page in (first, second)]
     assert not set(ids[0]) & set(ids[1])
-    first.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'graph=', set: {{ name: 'kept' }} }}))")
-    first.wait_for_timeout(1500)
-    first.reload()
-    first.wait_for_function("() => Boolean(window.__test?.app?.canvas)")
+    first.evaluate(f"() => {DOC}.edit('x', (e) => e.change({{ op: 'value', id: 6, key: 0, name: 'text', value: 'kept' }}))")
+    Editor(first, base).until(
+        f"async () => (await ({KEPT})({DOC}.id))?.data.nodes.some((node) => node.widgets_values?.[0] === 'kept')"
+    )
+    Editor(first, base).load()
     assert first.evaluate("() => window.__test.app.docs.value.map((doc) => doc.id)") == ids[0]
     context.close()
