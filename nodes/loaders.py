@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+from annotated_types import Interval
+
 from engine.folders import Folders
-from engine.node import Blocked, Choose, Folder, Run, node
+from engine.node import Blocked, Choose, Folder, Run, Step, node
 from engine.types import Clip, ClipVision, Model, Vae
 from nodes.embeddings import embedding_finder
 from nodes.reports import tiny_files
@@ -238,6 +240,22 @@ def dual_clip_loader(
 def dual_clip_loader_gguf(clip_name1: TextEncoderName, clip_name2: TextEncoderName, type: DualClipKind, *, run: Run) -> Clip:
     """DualCLIPLoader by the name ComfyUI-GGUF's workflows call it."""
     return dual_clip_loader(clip_name1, clip_name2, type, run=run)
+
+
+@node("HypernetworkLoader", category="loaders", title="Load Hypernetwork", lane="io")
+def hypernetwork_loader(
+    model: Model,
+    hypernetwork_name: Annotated[str, Folder("hypernetworks")],
+    strength: Annotated[float, Interval(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
+    *,
+    run: Run,
+) -> Model:
+    """Put a hypernetwork on the model's attention."""
+    from engine.diffusion.containers import read_tensors
+    from engine.diffusion.edits.hypernetwork import Hypernetwork, read_hypernetwork
+
+    file = read_tensors(run.folders.find("hypernetworks", hypernetwork_name))
+    return model.with_edit(Hypernetwork(read_hypernetwork(file.tensors, file.metadata), strength))
 
 
 LoraName = Annotated[str, Folder("loras")]

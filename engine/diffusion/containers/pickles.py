@@ -186,6 +186,8 @@ def _flatten(content: Mapping[Any, Any], prefix: str = "", depth: int = 3) -> di
             found |= {f"{prefix}{key}.{i}": item for i, item in whole.items() if isinstance(item, Tensor)}
         elif isinstance(value, Mapping) and depth:
             found |= _flatten(value, f"{prefix}{key}.", depth - 1)
+        elif isinstance(value, list | tuple) and depth and any(isinstance(item, Mapping) for item in value):
+            found |= _flatten(dict(enumerate(value)), f"{prefix}{key}.", depth - 1)  # a hypernetwork's two sides
     return found
 
 

@@ -34,7 +34,7 @@ def multiply(
                 if temporal is not None and (".temporal_transformer_blocks." in name) is not temporal:
                     continue
                 if kind == "attn2" and (k, v) != (1.0, 1.0):
-                    stack.enter_context(processed(layer, _afresh))
+                    stack.enter_context(processed(layer, afresh))
                 for part, factor in ((layer.to_q, q), (layer.to_k, k), (layer.to_v, v), (layer, out)):
                     if factor != 1.0:
                         hooked(stack, part.register_forward_hook(_times(factor)))
@@ -47,7 +47,7 @@ def _times(factor: float) -> Callable[..., Tensor]:
     return lambda module, args, output: output * factor
 
 
-def _afresh(processor: Any) -> Any:
+def afresh(processor: Any) -> Any:
     """The processor without what it has kept of texts, so that keys changed by an edit are kept nowhere."""
     return type(processor)()
 
