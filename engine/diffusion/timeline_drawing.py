@@ -48,7 +48,7 @@ def draw(timeline: Timeline, sigmas: Tensor) -> Tensor:
     curves += [(f"LoRA {k + 1}", [strength[k] for strength in strengths]) for k in range(len(timeline.ramps))]
     for k, (name, values) in enumerate(curves):
         highest = max(1.0, *values) if name == "cfg" else max(1.0, *(abs(value) for value in values))
-        heights = [HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM - 40) * value / highest for value in values]
+        heights = [HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM - 90) * value / highest for value in values]
         pen.line(list(zip(places.values(), heights, strict=True)), LINES[k % len(LINES)], width=3)
         pen.text((LEFT + 130 * k, 12), f"{name}  0-{highest:g}", LINES[k % len(LINES)], font=small)
     told = [reading.title for reading in timeline.readings]
