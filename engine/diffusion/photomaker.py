@@ -1,137 +1,138 @@
-"""PhotoMaker: a person's picture in the place of a word of the prompt.
+"""PhotoMaker: a person's face in place of a word of the prompt, for SDXL.
 
-Li et al. 2023, https://arxiv.org/abs/2312.04461. The picture's embeddings are merged with the word's by two small networks.
+Li et al. 2023, https://arxiv.org/abs/2312.04461; https://github.com/TencentARC/PhotoMaker (Apache-2.0), photomaker/model.py.
+The file also holds a LoRA (``lora_weights``), which is for Load LoRA.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.diffusion import networks
-from engine.diffusion.clip import Clip
+from engine.diffusion.checkpoints import check_complete
+from engine.diffusion.clip import Clip, Conditioning
 from engine.diffusion.clip_vision import prepared
 from engine.diffusion.containers import CheckpointError, read_tensors
-from engine.diffusion.parts import Part, Place, straight, under, working_dtype
-from engine.diffusion.residency import Residency
+from engine.diffusion.parts import Part, Place, PlaceOnCpu, Tensors, straight, under, working_dtype
+from engine.diffusion.vision import towers
 from engine.diffusion.vision.network import ClipImage, VisionConfig
-from engine.diffusion.vision.towers import part as vision_part
 
 WORD = "photomaker"
-"""What stands in the prompt after the word the picture replaces."""
+"""Stands after the word the face is to join: "a man photomaker"."""
 
 
-class Mlp(nn.Module):
-    """Norm, two layers with GELU between; ``residual`` adds what came in."""
+class Mixer(nn.Module):
+    """A normalised two-layer network, with its input added again if widths allow and ``residual`` says so."""
 
-    def __init__(self, into: int, out: int, hidden: int, residual: bool) -> None:
+    def __init__(self, width: int, out: int, *, residual: bool) -> None:
         super().__init__()
-        self.layernorm = nn.LayerNorm(into)
-        self.fc1, self.fc2 = nn.Linear(into, hidden), nn.Linear(hidden, out)
+        self.layernorm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, out)
+        self.fc2 = nn.Linear(out, out)
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.fc2(nn.functional.gelu(self.fc1(self.layernorm(x))))
-        return result + x if self.residual else result
+        mixed: Tensor = self.fc2(F.gelu(self.fc1(self.layernorm(x))))
+        return x + mixed if self.residual else mixed
 
 
 class Fuse(nn.Module):
-    """A word's embedding (1, D) and a picture's (1, D) to one."""
+    """A word's features and a face's to those of the person."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.mlp1, self.mlp2 = Mlp(2 * width, width, width, False), Mlp(width, width, width, True)
+        self.mlp1 = Mixer(2 * width, width, residual=False)
+        self.mlp2 = Mixer(width, width, residual=True)
         self.layer_norm = nn.LayerNorm(width)
 
-    def forward(self, word: Tensor, picture: Tensor) -> Tensor:
-        merged: Tensor = self.layer_norm(self.mlp2(self.mlp1(torch.cat([word, picture], dim=-1)) + word))
-        return merged
+    def forward(self, word: Tensor, face: Tensor) -> Tensor:
+        mixed = word + self.mlp1(torch.cat([word, face], dim=-1))
+        fused: Tensor = self.layer_norm(self.mlp2(mixed))
+        return fused
 
 
-class IdEncoder(ClipImage):
-    """CLIP's image tower with a second projection, and what merges their embeddings, side by side, into words."""
+class FaceEncoder(ClipImage):
+    """CLIP's image tower with a second projection, one for each of SDXL's text encoders."""
 
     def __init__(self, config: VisionConfig, second: int) -> None:
         super().__init__(config)
+        assert config.projection is not None
         self.visual_projection_2 = nn.Linear(config.width, second, bias=False)
-        self.fuse_module = Fuse((config.projection or 0) + second)
+        self.fuse_module = Fuse(config.projection + second)
 
-    def identity(self, pixels: Tensor) -> Tensor:
-        """(B, D) of normalised pixels."""
-        last = self(pixels).last
-        pooled = self.vision_model.post_layernorm(last[:, 0])
+    def face(self, pixels: Tensor) -> Tensor:
+        """(B, P) of normalised pixels (B, 3, size, size)."""
         assert self.visual_projection is not None
+        x = self.vision_model.pre_layrnorm(self.vision_model.embeddings(pixels))
+        for layer in self.vision_model.encoder.layers:
+            x = layer(x)
+        pooled = self.vision_model.post_layernorm(x[:, 0])
         return torch.cat([self.visual_projection(pooled), self.visual_projection_2(pooled)], dim=-1)
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoMaker:
-    """The PHOTOMAKER value."""
+    """The encoder of a PhotoMaker file."""
 
     part: Part
-    place: Place
-    width: int  # of a word
+    place: Place = field(default_factory=PlaceOnCpu)
 
-    def encode(self, images: Tensor, clip: Clip, text: str) -> list[list[Any]]:
-        """The prompt with ``photomaker`` left out and the word before it merged with the first picture.
-
-        Without ``photomaker`` in the text the prompt is read as it is.
-        """
+    def encode(self, clip: Clip, image: Tensor, text: str) -> Conditioning:
+        """The prompt with the face of the first picture (B, H, W, 3) in the word before ``photomaker``, if that is in it."""
         words = text.split(" ")
-        at = words.index(WORD) if WORD in words else -1
-        conditioning = clip.encode(" ".join(word for i, word in enumerate(words) if i != at))
-        if at <= 0:
-            return conditioning
-        (embedding, options), *_ = conditioning
-        if embedding.shape[-1] != self.width:
-            raise ValueError(
-                f"PhotoMaker changes words of width {self.width}, but this text encoder's are {embedding.shape[-1]} wide. "
-                "Use it with Stable Diffusion XL."
-            )
-        network = self.place(self.part)
-        assert isinstance(network, IdEncoder)
-        first = next(network.parameters())
-        place = _tokens_before(clip, words[:at]) - 1
-        with torch.no_grad():
-            pixels = prepared(images[:1], network.config.size).to(first.device, working_dtype(network))
-            word = embedding[:, place].to(pixels)
-            merged = network.fuse_module(word, network.identity(pixels)).to(embedding)
-        embedding = embedding.clone()
-        embedding[:, place] = merged
-        return [[embedding, options]]
+        if WORD not in words:
+            return clip.encode(text)
+        place = words.index(WORD)
+        encoded = clip.encode(" ".join(words[:place] + words[place + 1 :]))
+        network: Any = self.place(self.part)
+        dtype, device = working_dtype(network), next(network.parameters()).device
+        width = network.fuse_module.layer_norm.weight.shape[0]
+        out = []
+        for features, options in encoded:
+            if features.shape[-1] != width:
+                raise ValueError(
+                    f"PhotoMaker is for SDXL: its words have {width} numbers, those of this text encoder {features.shape[-1]}. "
+                    "Connect the CLIP of an SDXL model."
+                )
+            with torch.no_grad():
+                face = network.face(prepared(image[:1], network.config.size).to(device, dtype))
+                fused = network.fuse_module(features[:, place].to(device, dtype), face)
+            changed = features.clone()
+            changed[:, place] = fused.to(features)
+            out.append([changed, options])
+        return out
 
 
-def _tokens_before(clip: Clip, words: list[str]) -> int:
-    """How many tokens these words and the start take: the place after them."""
-    tower = clip.towers[0]
-    row = clip.tokenize(" ".join(words))[tower.name][0]
-    from engine.diffusion.text.bpe import END
-
-    return next(i for i, token in enumerate(row) if not isinstance(token.id, Tensor) and token.id == END)
-
-
-def load_photomaker(path: Path, place: Place | None = None) -> PhotoMaker:
-    """The image encoder of a PhotoMaker file; its LoRA is loaded as any other."""
+def load(path: Path, place: Place | None = None) -> PhotoMaker:
+    """The encoder in a PhotoMaker file, version 1."""
     tensors = read_tensors(path).tensors
-    encoder = under(tensors, "id_encoder.") or dict(tensors)
-    tower = vision_part(encoder)
-    if tower is None or "visual_projection_2.weight" not in encoder or "fuse_module.layer_norm.weight" not in encoder:
-        faces = any("qformer" in name for name in tensors)
-        kind = "PhotoMaker V2, which reads faces by a recogniser's numbers" if faces else "no PhotoMaker"
-        raise CheckpointError(path, f"this is {kind}; use photomaker-v1.bin")
-    build_tower: Any = tower.build
-    config: VisionConfig = build_tower.args[0]
-    second = encoder["visual_projection_2.weight"].shape[0]
-    keymap = straight(name for name in encoder if not name.endswith("position_ids"))
-    part = Part("photomaker", partial(_build, config, second), keymap, encoder)
-    return PhotoMaker(part, place or Residency(), encoder["fuse_module.layer_norm.weight"].shape[0])
+    part = part_of(under(tensors, "id_encoder.") or tensors)
+    if part is None:
+        raise CheckpointError(path, "no PhotoMaker encoder in it; version 1 can be read: photomaker-v1.bin")
+    check_complete(path, part)
+    return PhotoMaker(part, place or PlaceOnCpu())
+
+
+def part_of(tensors: Tensors) -> Part | None:
+    """The encoder among these, by transformers' names; None if there is none."""
+    own = ("vision_model.", "visual_projection.")
+    tower = towers.part({name: tensor for name, tensor in tensors.items() if name.startswith(own)})
+    second = tensors.get("visual_projection_2.weight")
+    if tower is None or second is None or "fuse_module.mlp1.fc1.weight" not in tensors:
+        return None
+    network: Any = tower.build()
+    names = [name for name in tensors if name.startswith(("vision_model.", "visual_projection", "fuse_module."))]
+    rows = straight(name for name in names if not name.endswith("position_ids"))
+    return Part("photomaker", partial(_build, network.config, second.shape[0]), rows, tensors)
 
 
 def _build(config: VisionConfig, second: int) -> nn.Module:
     with networks.on_meta():
-        return IdEncoder(config, second)
+        return FaceEncoder(config, second)
