@@ -114,7 +114,7 @@ def gligen_loader(gligen_name: Annotated[str, Folder("gligen")], *, run: Run) ->
     return load_gligen(run.folders.find("gligen", gligen_name), run.place)
 
 
-@node("GLIGENTextBoxApply", category="conditioning/gligen", title="GLIGEN Textbox Apply")
+@node("GLIGENTextBoxApply", category="conditioning/gligen")
 def gligen_textbox_apply(
     conditioning_to: Conditioning,
     clip: Clip,

@@ -242,7 +242,7 @@ def dual_clip_loader_gguf(clip_name1: TextEncoderName, clip_name2: TextEncoderNa
     return dual_clip_loader(clip_name1, clip_name2, type, run=run)
 
 
-@node("HypernetworkLoader", category="loaders", title="Load Hypernetwork", lane="io")
+@node("HypernetworkLoader", category="loaders", lane="io")
 def hypernetwork_loader(
     model: Model,
     hypernetwork_name: Annotated[str, Folder("hypernetworks")],
