@@ -8,7 +8,7 @@ import inspect
 import socket
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class Prison:
     folders: Folders
     objects: dict[int, Any]
     last: int = 0
+    job: Mapping[str, Any] = field(default_factory=dict)
+    """The prompt and the metadata of the job at work: they come with its first call."""
 
     def keep(self, value: Any) -> int:
         self.last += 1
@@ -92,9 +94,12 @@ class InnerRun(Run):
     __slots__ = ("prison",)
 
     def __init__(self, prison: Prison, told: Mapping[str, Any]) -> None:
+        if "prompt" in told:
+            prison.job = told
         job = Job(
-            id=told["job"], prompt=told["prompt"], extra=told["extra"] or {}, folders=prison.folders, previews=told["previews"]
-        )
+            id=told["job"], prompt=prison.job["prompt"], extra=prison.job["extra"] or {}, folders=prison.folders,
+            previews=told["previews"],
+        )  # fmt: skip
         super().__init__(told["node"], told["type"], told["display"], None, job, told["call_index"])
         self.prison = prison
 

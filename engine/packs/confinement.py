@@ -125,7 +125,8 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
         rights &= (1 << 0) | (1 << 1) | (1 << 2) | (1 << 14)
     rule = struct.pack("=Qi", rights, handle)
     _must(libc.syscall(LANDLOCK_ADD, ruleset, 1, rule, 0), f"landlock_add_rule for {path}")
-    os.close(handle)
+    if not path.startswith("/proc/"):  # which forgets its files when nobody holds them, and the rule with them
+        os.close(handle)
 
 
 def _python() -> Iterable[str]:

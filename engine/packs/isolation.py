@@ -60,6 +60,7 @@ class Cell:
     _line: socket.socket | None = None
     _scratch: tempfile.TemporaryDirectory[str] | None = None
     _life: int = 0
+    _job: tuple[int, str] = (0, "")
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -160,7 +161,7 @@ class Cell:
             dropped, self.dropped[:] = list(self.dropped), []
             numbers = [number for life, number in dropped if life == self._life]
             assert self._line is not None
-            wire.send(self._line, {**message, "drop": numbers, "run": told_of(run)}, self.number)
+            wire.send(self._line, {**message, "drop": numbers, "run": self.told_of(run)}, self.number)
             until = None if seconds is None else time.monotonic() + seconds
             while True:
                 said = self.next(until, run)
@@ -172,6 +173,18 @@ class Cell:
                     case "error":
                         raise IsolationError(f"{said.get('message') or said.get('kind')} ({said.get('kind')}, in {self.name})")
                 wire.send(self._line, self.favour(said, run), self.number)
+
+    def told_of(self, run: Run) -> dict[str, Any]:
+        """What a node in there may know of its job; the prompt is told once a job."""
+        job = run.job
+        told = {
+            "job": job.id, "node": run.node, "type": run.type, "display": run.display, "call_index": run.call_index,
+            "previews": job.previews,
+        }  # fmt: skip
+        if self._job != (self._life, job.id) or not job.id:
+            self._job = (self._life, job.id)
+            told |= {"prompt": plain(job.prompt), "extra": plain(job.extra)}
+        return told
 
     def next(self, until: float | None, run: Run | None) -> dict[str, Any]:
         """The next message. A stopped job gives it a moment, then ends the process; so does a time that is up."""
@@ -277,15 +290,6 @@ class Cell:
             fingerprint=fingerprint if "fingerprint" in asks else None, validate=validate if "validate" in asks else None,
             needs=needs if "needs" in asks else None, **{word: told[word] for word in words},
         )  # fmt: skip
-
-
-def told_of(run: Run) -> dict[str, Any]:
-    """What a node in there may know of its job."""
-    job = run.job
-    return {
-        "job": job.id, "node": run.node, "type": run.type, "display": run.display, "call_index": run.call_index,
-        "previews": job.previews, "prompt": plain(job.prompt), "extra": plain(job.extra),
-    }  # fmt: skip
 
 
 def plain(value: Any) -> Any:

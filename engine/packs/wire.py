@@ -184,17 +184,22 @@ class _Unpacker:
         kind = getattr(torch, dtype)
         if math.prod(shape) * kind.itemsize != self.spans[index][1]:
             raise WireError("a tensor whose size is not its shape's")
-        data = self.read(index)
-        return torch.frombuffer(data, dtype=kind).reshape(shape) if data else torch.empty(shape, dtype=kind)
+        if not self.spans[index][1]:
+            return torch.empty(shape, dtype=kind)
+        data = torch.empty(self.spans[index][1], dtype=torch.uint8)
+        self.read_into(index, memoryview(data.numpy().data))
+        return data.view(kind).reshape(shape)
 
     def read(self, index: int) -> bytearray:
+        data = bytearray(self.spans[index][1])
+        self.read_into(index, memoryview(data))
+        return data
+
+    def read_into(self, index: int, view: memoryview) -> None:
         """A copy: the other side could change or cut off what it shares."""
-        offset, count = self.spans[index]
-        data = bytearray(count)
-        view = memoryview(data)
+        offset, _ = self.spans[index]
         while view:
             got = os.preadv(self.memory, [view[: 1 << 30]], offset)
             if not got:
                 raise WireError("shared memory ended early")
             view, offset = view[got:], offset + got
-        return data
