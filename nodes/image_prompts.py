@@ -1,4 +1,4 @@
-"""Pictures, boxes and persons in a prompt: IP-Adapter, style models, GLIGEN, PhotoMaker, LLLite."""
+"""Pictures and boxes in a prompt: IP-Adapter, style models, GLIGEN, LLLite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from engine.types import (
     IpAdapter,
     Mask,
     Model,
-    Photomaker,
     StyleModel,
 )
 from nodes.sizes import MAX_RESOLUTION, FineShare, Pixels8, Strength10
@@ -130,17 +129,3 @@ def gligen_textbox_apply(
 
     pooled = clip.encode(text)[0][1]["pooled_output"]
     return Conditioning(ground(conditioning_to, pooled, gligen_textbox_model, width, height, x, y))
-
-
-@node("PhotoMakerLoader", category="_for_testing/photomaker", lane="io", experimental=True)
-def photomaker_loader(photomaker_model_name: Annotated[str, Folder("photomaker")], *, run: Run) -> Photomaker:
-    """A PhotoMaker's image encoder from a file."""
-    from engine.diffusion.photomaker import load_photomaker
-
-    return load_photomaker(run.folders.find("photomaker", photomaker_model_name), run.place)
-
-
-@node("PhotoMakerEncode", category="_for_testing/photomaker", experimental=True)
-def photomaker_encode(photomaker: Photomaker, image: Image, clip: Clip, text: Text = "photograph of photomaker") -> Conditioning:
-    """A prompt in which the word before ``photomaker`` looks like the person in the picture."""
-    return Conditioning(photomaker.encode(image, clip, text))

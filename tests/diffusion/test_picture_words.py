@@ -1,4 +1,4 @@
-"""Style models, PhotoMaker and LLLite against their published networks written out, and their neutral settings."""
+"""Style models and LLLite against their published networks written out, and their neutral settings."""
 
 from __future__ import annotations
 
@@ -14,20 +14,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engine.diffusion import networks
-from engine.diffusion.checkpoints import load_checkpoint
-from engine.diffusion.clip import Clip
-from engine.diffusion.clip_vision import ClipVision, prepared
+from engine.diffusion.clip_vision import ClipVision
 from engine.diffusion.containers import CheckpointError
 from engine.diffusion.edits.lllite import Lllite, modules_of
 from engine.diffusion.edits.places import EditError
 from engine.diffusion.guidance import Guided, basic_guider
 from engine.diffusion.model import Model
 from engine.diffusion.parts import Part, straight
-from engine.diffusion.photomaker import IdEncoder, load_photomaker
 from engine.diffusion.residency import Residency
 from engine.diffusion.style_model import StyleModel, apply_style, load_style_model
 from engine.diffusion.vision.network import ClipImage, VisionConfig
-from tests.diffusion.demo import CHECKPOINT, demo_model, prompt
+from tests.diffusion.demo import demo_model, prompt
 from tests.diffusion.originals import filled
 
 SIGMA = torch.tensor(2.0)
@@ -107,54 +104,6 @@ def test_style_models_that_do_not_fit_say_so(style: StyleModel, tmp_path: Path) 
     save_file({"a": torch.zeros(1)}, tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match="no style model"):
         load_style_model(tmp_path / "none.safetensors")
-
-
-@cache
-def clip() -> Clip:
-    found = load_checkpoint(CHECKPOINT, Residency("cpu")).clip
-    assert found is not None
-    return found
-
-
-def maker(folder: Path) -> tuple[Any, dict[str, Tensor]]:
-    config = VisionConfig(64, 2, 128, 1, "quick_gelu", 8, 32, 48)
-    tensors = filled(IdEncoder(config, 80).state_dict(), 6)
-    save_file({f"id_encoder.{name}": t for name, t in tensors.items()}, folder / "photomaker.safetensors")
-    return load_photomaker(folder / "photomaker.safetensors", Residency("cpu")), tensors
-
-
-def test_photomaker_changes_the_word_before_it_and_no_other(tmp_path: Path) -> None:
-    made, tensors = maker(tmp_path)
-    [[embedding, _]] = made.encode(PICTURE, clip(), "portrait of a man photomaker with a hat")
-    [[plain, _]] = clip().encode("portrait of a man with a hat")
-    changed = (embedding != plain).any(-1)[0].nonzero().flatten().tolist()
-    [place] = changed
-    row = clip().tokenize("portrait of a man")["l"][0]
-    assert row[place].id == clip().tokenize("man")["l"][0][1].id
-    network = made.place(made.part)
-    with torch.no_grad():
-        pooled = network(prepared(PICTURE, 32)).pooled
-        cls = network.vision_model.post_layernorm(network(prepared(PICTURE, 32)).last[:, 0])
-        picture = torch.cat([pooled, F.linear(cls, tensors["visual_projection_2.weight"])], dim=-1)
-    word = plain[:, place]
-
-    def mlp(x: Tensor, name: str) -> Tensor:
-        norm = F.layer_norm(x, x.shape[-1:], tensors[f"{name}.layernorm.weight"], tensors[f"{name}.layernorm.bias"])
-        hidden = F.gelu(F.linear(norm, tensors[f"{name}.fc1.weight"], tensors[f"{name}.fc1.bias"]))
-        return F.linear(hidden, tensors[f"{name}.fc2.weight"], tensors[f"{name}.fc2.bias"])
-
-    fused = mlp(torch.cat([word, picture], dim=-1), "fuse_module.mlp1") + word
-    fused = fused + mlp(fused, "fuse_module.mlp2")
-    expected = F.layer_norm(fused, (128,), tensors["fuse_module.layer_norm.weight"], tensors["fuse_module.layer_norm.bias"])
-    assert torch.allclose(embedding[:, place], expected, atol=1e-5)
-
-
-def test_a_prompt_without_the_word_is_read_as_it_is(tmp_path: Path) -> None:
-    made, _ = maker(tmp_path)
-    assert torch.equal(made.encode(PICTURE, clip(), "a man")[0][0], clip().encode("a man")[0][0])
-    save_file({"a": torch.zeros(1)}, tmp_path / "none.safetensors")
-    with pytest.raises(CheckpointError, match="no PhotoMaker"):
-        load_photomaker(tmp_path / "none.safetensors")
 
 
 def lllite_tensors() -> dict[str, Tensor]:
