@@ -105,6 +105,19 @@ class Known:
     print: str
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An input as editors are told of it: a list that grows or a choice that brings inputs is one, whatever ports it makes.
+
+    ``type`` None means as its port says.
+    """
+
+    name: str
+    required: bool
+    type: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 Outcome = tuple[Any, ...] | Expand | Blocked
 Call = Callable[[Mapping[str, Any], "Run"], Outcome | Awaitable[Outcome]]
 
@@ -148,6 +161,7 @@ class NodeSpec:
     search_aliases: tuple[str, ...] = ()
     essentials_category: str | None = None
     intermediate_output: bool = False
+    declared: tuple[Declared, ...] = ()  # as editors are told, where that is not a port each
 
     @cached_property
     def ports(self) -> Mapping[str, Port]:

@@ -15,7 +15,7 @@ from engine.comfy.ports import port_of
 from engine.comfy.results import nodes_of, padded, show
 from engine.comfy.values import inward
 from engine.run import Run
-from engine.spec import Blocked, Expand, Link, NodeSpec, Outcome, Output, Port
+from engine.spec import Blocked, Declared, Expand, Link, NodeSpec, Outcome, Output, Port
 
 
 async def node_classes(entrypoint: Callable[[], Any]) -> list[type[ComfyNode]]:
@@ -148,7 +148,15 @@ def spec_of_schema(cls: type[ComfyNode], *, module: str, version: str) -> NodeSp
         search_aliases=tuple(schema.search_aliases),
         essentials_category=schema.essentials_category,
         intermediate_output=schema.has_intermediate_output,
+        declared=tuple(_declared(one) for one in schema.inputs) if any(one.grows for one in schema.inputs) else (),
     )
+
+
+def _declared(one: Any) -> Declared:
+    if not one.grows:
+        return Declared(one.id, not one.optional)
+    kind, options = one.declared()
+    return Declared(one.id, not one.optional, kind, {name: value for name, value in options.items() if value is not None})
 
 
 def _options(declaration: Any) -> Mapping[str, Any]:

@@ -23,8 +23,7 @@ def describe_all(specs: Mapping[str, NodeSpec], folders: Folders | None = None) 
 
 
 def describe(spec: NodeSpec, folders: Folders) -> Info:
-    required = {port.name: describe_port(port, folders) for port in spec.inputs if port.required}
-    optional = {port.name: describe_port(port, folders) for port in spec.inputs if not port.required}
+    required, optional = describe_declared(spec, folders) if spec.declared else describe_ports(spec, folders)
     if spec.dynamic is not None and spec.dynamic.name not in optional and not spec.dynamic.name.startswith("_"):
         optional[spec.dynamic.name] = describe_port(spec.dynamic, folders)
     inputs: Info = {"required": required}
@@ -58,6 +57,21 @@ def describe(spec: NodeSpec, folders: Folders) -> Info:
     if not any(info["output_tooltips"]):
         del info["output_tooltips"]
     return info
+
+
+def describe_ports(spec: NodeSpec, folders: Folders) -> tuple[Info, Info]:
+    """The required and the optional inputs, one a port."""
+    required = {port.name: describe_port(port, folders) for port in spec.inputs if port.required}
+    return required, {port.name: describe_port(port, folders) for port in spec.inputs if not port.required}
+
+
+def describe_declared(spec: NodeSpec, folders: Folders) -> tuple[Info, Info]:
+    """The same of a node whose ports grow with their links or follow a choice, which an editor works out itself."""
+    groups: tuple[Info, Info] = ({}, {})
+    for one in spec.declared:
+        port = spec.ports[one.name] if one.type is None else None
+        groups[0 if one.required else 1][one.name] = describe_port(port, folders) if port else [one.type, dict(one.options)]
+    return groups
 
 
 def describe_port(port: Port, folders: Folders) -> list[Any]:

@@ -49,6 +49,19 @@ def test_growing_and_choosing_inputs_are_dicts(loom: Loom) -> None:
         result(loom, x=n("Grown", **{"numbers.n0": 0}, how="sum"))
 
 
+def test_editors_are_told_of_a_list_that_grows_as_one_input(registry: Registry) -> None:
+    told = describe(registry.specs["Schema Grown"], Folders())["input"]["required"]
+    assert list(told) == ["numbers", "how"]
+    kind, options = told["numbers"]
+    number = ["INT", {}]
+    assert kind == "COMFY_AUTOGROW_V3"
+    assert options["template"] == {"input": {"required": {"n": number}, "optional": {}}, "prefix": "n", "min": 2, "max": 50}
+    kind, options = told["how"]
+    assert kind == "COMFY_DYNAMICCOMBO_V3"
+    assert [option["key"] for option in options["options"]] == ["sum", "scaled"]
+    assert options["options"][1]["inputs"]["required"] == {"by": ["INT", {"default": 2}]}
+
+
 def test_validation_fingerprints_lazy_and_async(loom: Loom) -> None:
     with pytest.raises(GraphError, match="3 is odd"):
         result(loom, x=n("Picky", n=3))

@@ -1,9 +1,25 @@
 /** Drafts in IndexedDB: every open document, a moment after each change, so that closing the browser loses nothing. */
 
-import { createStore, del, get, set } from '../vendor/idb.js';
+import { createStore, del, get } from '../vendor/idb.js';
 
 const store = () => (made ??= createStore('latent-loom', 'drafts'));
 /** @type {any} */ let made;
+
+/**
+ * Writes at once: without the commit a page that is closing would take the write along. @param {string} key @param {any} value
+ * @returns {Promise<void>}
+ */
+function put(key, value) {
+  return store()('readwrite', (/** @type {IDBObjectStore} */ items) => {
+    const { transaction } = items;
+    items.put(value, key);
+    transaction.commit?.();
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(undefined);
+      transaction.onabort = transaction.onerror = () => reject(transaction.error);
+    });
+  });
+}
 
 /** @typedef {{data: any, name: string, file: string|null, dirty: boolean, trail: any[], outputs: [string, any][], time: number}} Draft */
 
@@ -57,13 +73,13 @@ export class Drafts {
     clearTimeout(this.timers.get(doc));
     this.timers.delete(doc);
     if (!this.open().docs.includes(doc)) return;
-    await set(`doc:${doc.id}`, draftOf(doc), store()).catch((error) => console.warn('The draft could not be kept.', error));
+    await put(`doc:${doc.id}`, draftOf(doc)).catch((error) => console.warn('The draft could not be kept.', error));
   }
 
   /** Which documents are open, in what order. */
   async session() {
     const { docs, active } = this.open();
-    await set(this.key, { open: docs.map((doc) => doc.id), active: active?.id ?? null }, store()).catch(() => {});
+    await put(this.key, { open: docs.map((doc) => doc.id), active: active?.id ?? null }).catch(() => {});
   }
 
   flush() {

@@ -79,6 +79,10 @@ class Input:
         found = {self.names.get(name, name): plain(value) for name, value in self.options.items() if value is not None}
         return {**found, **self.extra}
 
+    def declared(self) -> Declaration:
+        """As an editor is told of it: one input, however many ports it becomes."""
+        return self.wire_type(), self.as_dict()
+
     def ports(self, prefix: str = "", optional: bool = False) -> Iterator[tuple[str, bool, Declaration]]:
         """(name, required, declaration) of every input this stands for."""
         yield prefix + self.id, not (self.optional or optional), (self.wire_type(), self.as_dict())
@@ -209,17 +213,31 @@ class MatchType(ComfyType):
 SHOWN = 8
 
 
+def grouped(inputs: Sequence[Input]) -> dict[str, dict[str, Any]]:
+    """Inputs by name in the groups of V1's form."""
+    found: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
+    for one in inputs:
+        found["optional" if one.optional else "required"][one.id] = list(one.declared())
+    return found
+
+
 class Autogrow(ComfyType):
     """As many inputs of a kind as are linked; the node gets a dict of them."""
 
     class TemplatePrefix:
         def __init__(self, input: Input, prefix: str, min: int = 1, max: int = 10) -> None:
-            self.input, self.min = input, min
+            self.input, self.min, self.prefix, self.max = input, min, prefix, max
             self.names = [f"{prefix}{i}" for i in range(max)]
+
+        def as_dict(self) -> dict[str, Any]:
+            return {"input": grouped([self.input]), "prefix": self.prefix, "min": self.min, "max": self.max}
 
     class TemplateNames:
         def __init__(self, input: Input, names: Sequence[str], min: int = 1) -> None:
             self.input, self.min, self.names = input, min, list(names)
+
+        def as_dict(self) -> dict[str, Any]:
+            return {"input": grouped([self.input]), "names": self.names, "min": self.min}
 
     class Input(Input):
         grows: ClassVar[bool] = True
@@ -227,6 +245,9 @@ class Autogrow(ComfyType):
         def __init__(self, id: str, template: Any, display_name: str | None = None, **more: Any) -> None:
             super().__init__(id, display_name, **more)
             self.template = template
+
+        def declared(self) -> Declaration:
+            return "COMFY_AUTOGROW_V3", {**self.as_dict(), "template": self.template.as_dict()}
 
         def ports(self, prefix: str = "", optional: bool = False) -> Iterator[tuple[str, bool, Declaration]]:
             inner = self.template.input
@@ -248,6 +269,10 @@ class DynamicCombo(ComfyType):
         def __init__(self, id: str, options: Sequence[DynamicCombo.Option], display_name: str | None = None, **m: Any) -> None:
             super().__init__(id, display_name, **m)
             self.choices = list(options)
+
+        def declared(self) -> Declaration:
+            options = [{"key": option.key, "inputs": grouped(option.inputs)} for option in self.choices]
+            return "COMFY_DYNAMICCOMBO_V3", {**self.as_dict(), "options": options}
 
         def ports(self, prefix: str = "", optional: bool = False) -> Iterator[tuple[str, bool, Declaration]]:
             keys = [option.key for option in self.choices]
