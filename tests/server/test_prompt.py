@@ -250,3 +250,19 @@ def until(wanted: Callable[[], bool]) -> None:
             return
         time.sleep(0.01)
     raise TimeoutError
+
+
+def test_prompts_are_counted_as_clip_reads_them(server: Server) -> None:
+    """The reference: the ids of the tokenizer itself, weights and brackets taken away by hand."""
+    from engine.diffusion.text.bpe import ClipBpe
+
+    def told(text: str) -> tuple[int, int]:
+        answer = server.post("/api/tokens", json={"text": text}).json
+        return answer["tokens"], answer["rows"]
+
+    bpe = ClipBpe()
+    assert told("") == (0, 1)
+    assert told("a (photo:1.3) of ((cats))") == (len(bpe.ids("a photo of cats")), 1)
+    assert told("embedding:soft, embedding:hard") == (2 + len(bpe.ids(",")), 1)
+    assert told("cat " * 76) == (76, 2)
+    assert server.post("/api/tokens", json={"text": ["a"]}).status == 400

@@ -51,7 +51,7 @@ export const EN = {
   'diff.pick': 'Compare the open workflow with', 'diff.saved': 'the saved file', 'diff.same': 'There is no difference.', 'diff.added': 'added', 'diff.removed': 'removed', 'diff.changed': 'changed', 'diff.open': 'Open this version', 'diff.none': 'This workflow has not been saved yet, so there is nothing to compare with.', 'diff.links': 'Wires',
   'sweep.input': 'Value', 'sweep.values': 'Values', 'sweep.hint': 'One a line, or 1..10 step 2', 'sweep.second': 'Second value (rows)', 'sweep.nothing': 'none', 'sweep.total': 'Runs: {n}', 'sweep.go': 'Run them', 'sweep.grid': 'Results of the sweep', 'sweep.waiting': 'waiting',
   'form.empty': 'Nothing is on this form yet. Right-click a value on a node and choose "Show in app mode", or pick values here.', 'form.edit': 'Choose what is shown', 'form.done': 'Done', 'form.graph': 'Show the graph', 'form.share': 'Copy the address', 'form.shared': 'The address is copied.', 'form.result': 'Result', 'form.noResult': 'Press Run to make the first picture.', 'form.pick': 'What the form shows',
-  'assist.tokens': 'about {n} tokens',
+  'assist.tokens': 'about {n} tokens', 'assist.exact': 'CLIP reads {n} tokens; {rows} × 75 have room',
   'login.title': 'Sign in', 'login.name': 'Name', 'login.password': 'Password', 'login.go': 'Sign in', 'login.wrong': 'Name or password is wrong.', 'cmd.signOut': 'Sign out',
 
   // The canvas

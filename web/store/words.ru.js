@@ -51,7 +51,7 @@ export const RU = {
   'diff.pick': 'Сравнить открытый граф с', 'diff.saved': 'сохранённым файлом', 'diff.same': 'Отличий нет.', 'diff.added': 'добавлен', 'diff.removed': 'убран', 'diff.changed': 'изменён', 'diff.open': 'Открыть эту версию', 'diff.none': 'Этот граф ещё не сохраняли, сравнивать не с чем.', 'diff.links': 'Провода',
   'sweep.input': 'Значение', 'sweep.values': 'Значения', 'sweep.hint': 'По одному в строке, или 1..10 step 2', 'sweep.second': 'Второе значение (строки)', 'sweep.nothing': 'нет', 'sweep.total': 'Запусков: {n}', 'sweep.go': 'Запустить', 'sweep.grid': 'Что получилось', 'sweep.waiting': 'ждёт',
   'form.empty': 'Здесь пока пусто. Щёлкните правой кнопкой по значению на узле и выберите «Показать в режиме приложения», или выберите значения тут.', 'form.edit': 'Выбрать, что показывать', 'form.done': 'Готово', 'form.graph': 'Показать граф', 'form.share': 'Скопировать адрес', 'form.shared': 'Адрес скопирован.', 'form.result': 'Результат', 'form.noResult': 'Нажмите «Пуск», чтобы получить первую картинку.', 'form.pick': 'Что показывать',
-  'assist.tokens': 'примерно {n} токенов',
+  'assist.tokens': 'примерно {n} токенов', 'assist.exact': 'CLIP видит {n} токенов; места на {rows} × 75',
   'login.title': 'Вход', 'login.name': 'Имя', 'login.password': 'Пароль', 'login.go': 'Войти', 'login.wrong': 'Имя или пароль неверны.', 'cmd.signOut': 'Выйти',
   // The canvas
   'toolbox.label': 'Что можно сделать с выделенным', 'toolbox.color': 'Цвет', 'toolbox.more': 'Ещё', 'touch.several': 'Выделять несколько касанием',

@@ -34,7 +34,7 @@ export function weigh(text, start, end, by) {
   return { text: text.slice(0, a) + written + text.slice(b), start: from, end: from + inner.length };
 }
 
-/** About how many tokens a text is; the encoders split most words into one and long ones into more. @param {string} text */
+/** About how many tokens a text is, until the server has told; the encoders split most words into one and long ones into more. @param {string} text */
 export function countTokens(text) {
   const words = text.replace(/:-?[\d.]+\)/g, ')').match(/\p{L}+|\d|[^\s\p{L}\d]/gu) ?? [];
   return words.reduce((sum, word) => sum + (/\p{L}/u.test(word) ? Math.max(1, Math.ceil((word.length - 3) / 7)) * (/^[\x00-\x7f]+$/.test(word) ? 1 : 2) : /[()]/.test(word) ? 0 : 1), 0);
@@ -68,6 +68,7 @@ class Helper {
     /** @type {string[]} */ this.names = [];
     this.at = 0;
     this.quiet = false;
+    this.timer = 0;
   }
 
   /** @param {HTMLTextAreaElement} area */
@@ -88,11 +89,28 @@ class Helper {
     if (!this.area?.isConnected) return this.leave();
     const box = this.area.getBoundingClientRect();
     const n = countTokens(this.area.value);
-    this.count.textContent = `≈ ${n}`;
-    this.count.title = this.app.t('assist.tokens', { n });
-    this.count.style.left = `${box.right - 52}px`;
+    this.show(`≈ ${n}`, this.app.t('assist.tokens', { n }));
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.ask(), 250);
+    this.count.style.left = `${box.right - 78}px`;
     this.count.style.top = `${box.bottom - 22}px`;
     this.offer();
+  }
+
+  /** @param {string} text @param {string} title */
+  show(text, title) {
+    this.count.textContent = text;
+    this.count.title = title;
+  }
+
+  /** Asks the server, whose encoders know. */
+  async ask() {
+    const area = this.area;
+    const text = area?.value ?? '';
+    const told = await this.app.api.send('/tokens', { text }).catch(() => null);
+    if (!told || this.area !== area || area?.value !== text) return;
+    this.show(`${told.tokens} / ${told.rows * 75}`, this.app.t('assist.exact', { n: told.tokens, rows: told.rows }));
+    this.count.classList.toggle('many', told.rows > 1);
   }
 
   offer() {
@@ -161,6 +179,7 @@ class Helper {
 /** @param {any} app */
 export function listenToPrompts(app) {
   const helper = new Helper(app);
+  if (isPrompt(document.activeElement)) helper.enter(document.activeElement);
   document.addEventListener('focusin', ({ target }) => (isPrompt(target) ? helper.enter(target) : helper.leave()));
   document.addEventListener('focusout', ({ target }) => target === helper.area && helper.leave());
   document.addEventListener('input', ({ target }) => target === helper.area && helper.refresh());
