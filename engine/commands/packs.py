@@ -66,7 +66,8 @@ def carry_out(said: argparse.Namespace, settings: Settings) -> list[str]:
             first = [f"Added {pack.name} to {directories[0]}. Nothing of it has run.", *needs(pack)]
             if said.yes:
                 return first + trust(ledger, pack, source=said.what)
-            return [*first, *summary(pack), f"Look at its files, then: python main.py packs trust {pack.name}"]
+            command = f"python main.py packs trust {pack.name}"
+            return [*first, *summary(pack), f"Look at its files, then: {command}", f"or, confined: {command} --isolate"]
         case "trust":
             pack = find(said.what, directories)
             return trust(ledger, pack) if not isolated(said, ledger, pack) else isolate(said, ledger, pack)
@@ -147,7 +148,7 @@ def needs(pack: Path) -> list[str]:
     wanted = pack / "requirements.txt"
     if not wanted.is_file():
         return []
-    return [f"It needs other packages: python -m pip install -r {wanted}"]
+    return [f"It needs other packages: python -m pip install -r {wanted} (trust --isolate installs them for it alone)"]
 
 
 def asked(question: str) -> bool:
