@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Size, Tensor
+
     from engine.diffusion.families.unet import UNetConfig
     from engine.diffusion.parts import Part, Tensors
 
@@ -42,8 +44,14 @@ def make_part(config: UNetConfig) -> Part:
 
     names = {name: parameter.shape for name, parameter in unet.build(config).named_parameters()}
     noise = torch.randn(1 << 24, generator=torch.Generator().manual_seed(0)).half() * 0.02
-    stored = {name: noise.repeat(-(-shape.numel() // len(noise)))[: shape.numel()].view(shape) for name, shape in names.items()}
+    stored = {name: filled(shape, noise) for name, shape in names.items()}
     return Part("denoiser", lambda: unet.build(config), straight(stored), stored)
+
+
+def filled(shape: Size, noise: Tensor) -> Tensor:
+    """A tensor of its own of that shape, filled from the start of ``noise``."""
+    count = shape.numel()
+    return noise.repeat(-(-count // len(noise)))[:count].view(shape) if count > len(noise) else noise[:count].clone().view(shape)
 
 
 def make_lora(part: Part, rank: int, seed: int) -> Tensors:

@@ -25,7 +25,7 @@ def make(path: Path, family: str, seed: int) -> None:
     """A UNet file with every weight of the family, in its original names."""
     import torch
 
-    from benchmarks.lora import configuration
+    from benchmarks.lora import configuration, filled
     from engine.diffusion.families import unet
     from engine.diffusion.families.sd1 import SD1
     from engine.diffusion.families.sdxl import MODULES, SDXL
@@ -41,7 +41,7 @@ def make(path: Path, family: str, seed: int) -> None:
         while name[:end] not in back:
             end = name.rfind(".", 0, end)
         shapes[f"model.diffusion_model.{back[name[:end]]}{name[end:]}"] = parameter.shape
-    values = (noise.repeat(-(-shape.numel() // len(noise)))[: shape.numel()].view(shape) for shape in shapes.values())
+    values = (filled(shape, noise) for shape in shapes.values())
     write(path, stream_tensors({name: Entry(torch.float16, tuple(shape)) for name, shape in shapes.items()}, values, {}))
 
 

@@ -286,3 +286,21 @@ def test_spellings_of_one_module() -> None:
     module = "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0"
     same = {name for name, rows in names.items() if any(row.target == module + ".weight" for row in rows)}
     assert {"lora_unet_middle_block_1_transformer_blocks_0_attn1_to_out_0", "unet." + module, "unet." + module[:-2]} <= same
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_weights_of_any_width_take_loras_and_stay_as_they_are(dtype: torch.dtype) -> None:
+    """Among them eight bits; neither the file's weight nor the adapter's tensors are ever written to."""
+    weight = (rand(48, 32) * 0.1).to(dtype)
+    up, down, whole = rand(48, 4), rand(4, 32), rand(48, 32)
+    before = [tensor.clone() for tensor in (weight.float(), up, down, whole)]
+    low, replace_, add = LowRank(up, down, 2.0), Replace(whole), Difference(whole)
+    for deltas, expected in (
+        ((low,), weight.double() + 0.5 * 0.7 * (up.double() @ down.double())),
+        ((low, add), weight.double() + 0.5 * 0.7 * (up.double() @ down.double()) + 0.7 * whole.double()),
+        ((replace_, low), whole.double() + 0.5 * 0.7 * (up.double() @ down.double())),
+        ((low, low), weight.double() + 0.7 * (up.double() @ down.double())),
+    ):
+        merged_now = patched(weight, [Patch(Adapter("denoiser", {"w": deltas}), 0.7)], "w")
+        assert torch.allclose(merged_now.double(), expected, atol=1e-5)
+        assert all(torch.equal(now, then) for now, then in zip((weight.float(), up, down, whole), before, strict=True))
