@@ -164,9 +164,55 @@ ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+# what users elsewhere complain of: the tests that keep it from happening here
+COMPLAINTS: dict[str, tuple[str, ...]] = {
+    "a big workflow fell from 60 frames to 10 after an update": (
+        "counts.only_nodes_in_view_are_visited",
+        "counts.a_burst_of_input_is_one_draw_a_layer_a_frame",
+        "counts.a_drag_draws_the_scene_at_its_start_and_at_its_end",
+    ),
+    "the canvas lags on a large dense screen": (
+        "dear.on_a_dense_screen_a_gesture_draws_one_pixel_a_pixel_and_is_sharp_afterwards",
+        "dear.a_pan_shifts_and_paints_the_strips",
+    ),
+    "nodes as page elements are slow": ("counts.dom_elements_do_not_grow_with_the_graph",),
+    "widget values are rewritten on load": ("document.values_are_not_rewritten_by_opening_a_file",),
+    "promoted widgets are lost, nested subgraphs fail": (
+        "subgraph.a_promoted_widget_has_a_value_of_its_own_on_each_instance",
+        "subgraph.nested_subgraphs_are_made_entered_and_taken_apart",
+    ),
+    "a copied primitive loses its control": ("document.a_primitive_takes_what_it_feeds_and_keeps_its_control_when_copied",),
+    "undo has empty or missing steps": (
+        "random.random_gestures_then_undo_all_gives_the_same_file",
+        "document.a_thousand_gestures_are_undone_one_by_one",
+    ),
+    "drafts fail, days are lost": (
+        "document.a_browser_closed_during_a_run_finds_everything_in_its_place_and_the_result_too",
+        "document.saving_keeps_the_last_five_versions",
+    ),
+    "another tab's run shows here; errors vanish": (
+        "panels.each_event_goes_to_the_document_that_asked_for_it",
+        "document.an_error_stays_with_its_document_when_another_is_looked_at",
+    ),
+    "touch: no pan, sliders change while moving nodes": (
+        "touch.one_finger_pans",
+        "touch.two_fingers_over_a_node_change_no_value_and_move_nothing",
+        "touch.a_finger_on_a_number_of_a_node_not_selected_moves_the_node",
+    ),
+    "lists lost their filter": ("widgets.combo_lists_filters_and_picks",),
+    "large text and zoom are locked out": ("everyone.nothing_is_cut_off_on_a_small_page",),
+    "a wire can no longer be branched": ("wires.shift_drag_on_a_wire_branches_it",),
+}
+
+
 def names_in(name: str) -> set[str]:
     tree = ast.parse((Path(__file__).parent / f"test_{name}.py").read_text(encoding="utf-8"))
     return {item.name for item in tree.body if isinstance(item, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("complaint", [*COMPLAINTS])
+def test_each_complaint_has_its_tests(complaint: str) -> None:
+    assert not [name for name in COMPLAINTS[complaint] if f"test_{name.split('.')[1]}" not in names_in(name.split(".")[0])]
 
 
 @pytest.mark.parametrize("row", [*ROWS])

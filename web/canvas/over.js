@@ -202,8 +202,8 @@ export class Over {
       const i = hover.stretch;
       if (routes.links[i]?.id !== hover.link) return;
       const link = routes.links[i];
-      drawWire(look, [...routes.ends.subarray(i * 4, i * 4 + 4)], typeLook(look.theme, link.type).hue, 4);
       const no = stage.clashes.get(link.id) ?? (routes.bad.has(link.id) && why(stage.graph, { node: link.from, slot: link.fromSlot }, { node: link.to, slot: link.toSlot }));
+      drawWire(look, [...routes.ends.subarray(i * 4, i * 4 + 4)], no ? look.theme.bad : typeLook(look.theme, link.type).hue, 4);
       if (no) this.tip(stage.app.t(no.key, no.vars), stage.pointer.x, stage.pointer.y - 22, true);
     } else if (hover.kind === 'reroute') {
       const dot = stage.graph.reroutes.get(hover.id);

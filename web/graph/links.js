@@ -14,10 +14,10 @@ import { addPort } from './sub.js';
 
 /**
  * Wires an output to an input or a widget; an input keeps only its newest link. Null if the types do not fit.
- * @param {Edit} e @param {Output} from @param {Input} to @param {{parent?: number}} [more] @returns {Link|null}
+ * @param {Edit} e @param {Output} from @param {Input} to @param {{parent?: number, sure?: boolean}} [more] sure: known to make no loop @returns {Link|null}
  */
 export function connect(e, from, to, more = {}) {
-  if (why(e.graph, from, to)) return null;
+  if (why(e.graph, from, to, more.sure)) return null;
   const origin = from.node === INPUTS && from.slot >= e.graph.inputs.length ? addPort(e, 'in', to) : from;
   /** @type {Input} */ const target = to.node === OUTPUTS && (to.slot ?? 0) >= e.graph.outputs.length ? addPort(e, 'out', origin) : to;
   const slot = target.widget !== undefined ? widgetSocket(e, target.node, target.widget) : (target.slot ?? -1);

@@ -115,8 +115,8 @@ export function makeSubgraph(e, selection, name = 'Subgraph') {
     outputs: out.map((port) => ({ name: port.name, type: port.type, links: [] })),
   };
   e.change({ op: 'node+', node });
-  outer.into.forEach((from, slot) => connect(e, from, { node: id, slot }));
-  outer.out.forEach((ends, slot) => ends.forEach((to) => connect(e, { node: id, slot }, to)));
+  outer.into.forEach((from, slot) => connect(e, from, { node: id, slot }, { sure: true }));
+  outer.out.forEach((ends, slot) => ends.forEach((to) => connect(e, { node: id, slot }, to, { sure: true })));
   return /** @type {Node} */ (e.graph.node(id));
 }
 
@@ -179,7 +179,7 @@ export function unpack(e, id) {
     const crosses = link.from === INPUTS || link.to === OUTPUTS;
     if (!crosses || !from || from.node === undefined) continue;
     const targets = link.to === OUTPUTS ? (ends[link.toSlot] ?? []) : [{ node: ids.get(link.to), slot: link.toSlot }];
-    for (const to of targets) if (to.node !== undefined) connect(e, /** @type {any} */ (from), /** @type {any} */ (to));
+    for (const to of targets) if (to.node !== undefined) connect(e, /** @type {any} */ (from), /** @type {any} */ (to), { sure: true });
   }
   void promoted;
   e.change({ op: 'node-', id: host.id });

@@ -48,16 +48,17 @@ export function readable(type) {
  * @param {import('./model.js').Graph} graph
  * @param {{node: import('./model.js').NodeId, slot: number}} from
  * @param {{node: import('./model.js').NodeId, slot?: number, widget?: string}} to
+ * @param {boolean} [sure] it is known to make no loop
  * @returns {Reason|null}
  */
-export function why(graph, from, to) {
-  if (from.node === to.node) return { key: 'why.itself' };
+export function why(graph, from, to, sure = false) {
+  if (!sure && from.node === to.node) return { key: 'why.itself' };
   const out = from.node === -10 ? (graph.inputs[from.slot]?.type ?? '*') : graph.node(from.node)?.outputs[from.slot]?.type;
   if (out === undefined) return { key: 'why.noOutput' };
   const input = typeAt(graph, to);
   if (input === undefined) return { key: 'why.noInput' };
   if (!fits(out, input)) return { key: 'why.types', vars: { gives: readable(out), takes: readable(input) } };
-  if (reaches(graph, to.node, from.node)) return { key: 'why.loop' };
+  if (!sure && loops(graph, from, to)) return { key: 'why.loop' };
   return null;
 }
 
@@ -70,17 +71,53 @@ export function typeAt(graph, to) {
   return node.inputs[to.slot ?? -1]?.type;
 }
 
-/** Whether data flows from one node to another. @param {import('./model.js').Graph} graph @param {import('./model.js').NodeId} from @param {import('./model.js').NodeId} to */
-export function reaches(graph, from, to) {
-  return downstream(graph, from, to).has(to);
+/**
+ * Whether a wire would make a loop: what comes in at its end already leaves at its beginning. An instance of a subgraph
+ * lets through only what is joined inside, so a selection with a node between its nodes can be one instance.
+ * @param {import('./model.js').Graph} graph @param {{node: import('./model.js').NodeId, slot: number}} from @param {{node: import('./model.js').NodeId, slot?: number}} to
+ */
+export function loops(graph, from, to) {
+  /** @type {[import('./model.js').NodeId, number|undefined][]} */ const stack = [[to.node, to.slot]];
+  const seen = new Set();
+  for (let at = stack.pop(); at; at = stack.pop()) {
+    const [id, slot] = at;
+    const node = graph.node(id);
+    if (!node || seen.has(`${id}/${slot}`)) continue;
+    seen.add(`${id}/${slot}`);
+    for (const out of through(graph, node, slot)) {
+      if (node.id === from.node && out === from.slot) return true;
+      for (const link of node.outputs[out]?.links ?? []) {
+        const next = graph.links.get(link);
+        if (next) stack.push([next.to, next.toSlot]);
+      }
+    }
+  }
+  return false;
 }
 
-/** A node and all it feeds; stops early at `until`. @param {import('./model.js').Graph} graph @param {import('./model.js').NodeId} from @param {import('./model.js').NodeId} [until] */
-export function downstream(graph, from, until) {
+/** The outputs of a node that what comes in at an input may leave at. @param {import('./model.js').Graph} graph @param {import('./model.js').Node} node @param {number|undefined} slot @param {number} [depth] @returns {Iterable<number>} */
+function through(graph, node, slot, depth = 0) {
+  const sub = graph.flow.subs.get(node.type);
+  const port = sub && slot !== undefined ? sub.inputs.findIndex((one) => one.name === node.inputs[slot]?.name) : -1;
+  if (!sub || port < 0 || depth > 16) return node.outputs.keys();
+  /** @type {Set<number>} */ const found = new Set();
+  const stack = [...sub.inputs[port].linkIds];
+  const seen = new Set(stack);
+  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+    const link = sub.links.get(id);
+    if (link?.to === -20) found.add(link.toSlot);
+    const inner = link && sub.node(link.to);
+    if (!link || !inner) continue;
+    for (const out of through(sub, inner, link.toSlot, depth + 1)) for (const next of inner.outputs[out]?.links ?? []) if (!seen.has(next)) seen.add(next), stack.push(next);
+  }
+  return found;
+}
+
+/** A node and all it feeds. @param {import('./model.js').Graph} graph @param {import('./model.js').NodeId} from */
+export function downstream(graph, from) {
   const stack = [from];
   const seen = new Set(stack);
-  while (stack.length && (until === undefined || !seen.has(until))) {
-    const id = /** @type {import('./model.js').NodeId} */ (stack.pop());
+  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
     for (const slot of graph.node(id)?.outputs ?? []) {
       for (const link of slot.links ?? []) {
         const next = graph.links.get(link)?.to;

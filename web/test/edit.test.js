@@ -142,6 +142,45 @@ test('a subgraph made and unpacked computes the same, nested too', async () => {
   assert.deepEqual(shape(graphToPrompt(flow)), before);
 });
 
+test('packing and unpacking, nested anyhow, never changes what is sent', async () => {
+  const { graphToPrompt } = await import('../graph/prompt.js');
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = dice(seed);
+    const { flow, sampler, decode } = txt2img();
+    const e = new Edit(flow, flow.root);
+    // A value that comes by wire, and a bend in a wire, must survive as well.
+    const primitive = edit.addNode(e, 'PrimitiveNode', [-300, 0]);
+    edit.connect(e, { node: primitive.id, slot: 0 }, { node: sampler.id, widget: 'steps' });
+    edit.addReroute(e, /** @type {number} */ (decode.inputs[0].link), [5, 5]);
+    e.settle();
+    const before = sentShape(graphToPrompt(flow));
+    /** @type {string[]} */ const history = [];
+    for (let i = 0; i < 8; i++) {
+      const graphs = flow.graphs().filter((graph) => graph.nodes.size);
+      const graph = graphs[Math.floor(random() * graphs.length)];
+      const hosts = graph.list.filter((node) => flow.subs.has(node.type));
+      e.within(graph, () => {
+        if (hosts.length && random() < 0.4) return void (history.push('unpack'), unpack(e, hosts[Math.floor(random() * hosts.length)].id));
+        const ids = graph.list.filter(() => random() < 0.5).map((node) => node.id);
+        if (ids.length) history.push(`pack ${ids.length}`), makeSubgraph(e, ids);
+      });
+      e.settle();
+      for (const one of flow.graphs()) sound(one);
+      assert.deepEqual(sentShape(graphToPrompt(flow)), before, `seed ${seed}: ${history}`);
+    }
+    const again = workflowFromJson(JSON.parse(JSON.stringify(workflowToJson(flow))), flow.defs);
+    assert.deepEqual(sentShape(graphToPrompt(again)), before, `seed ${seed}: read again`);
+    e.rollback();
+  }
+});
+
+/** What a prompt computes, whatever its nodes are called. @param {any} prompt */
+function sentShape(prompt) {
+  /** @type {(id: string, depth?: number) => string} */
+  const key = (id, depth = 0) => (depth > 9 ? '' : JSON.stringify([prompt[id].class_type, Object.entries(prompt[id].inputs).sort().map(([k, v]) => [k, Array.isArray(v) ? [key(v[0], depth + 1), v[1]] : v])]));
+  return Object.keys(prompt).map((id) => key(id)).sort();
+}
+
 test('a promoted widget has a value of its own on each instance', async () => {
   const { graphToPrompt } = await import('../graph/prompt.js');
   const { flow, sampler, latent } = txt2img();
