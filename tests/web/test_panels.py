@@ -193,28 +193,48 @@ def test_every_command_is_in_the_list_and_its_key_can_be_changed(hello):
     hello.page.evaluate("() => window.__test.app.commands.rebind('mute', null)")
 
 
-def test_a_sweep_runs_each_value_and_shows_them_side_by_side(quick):
+def test_a_sweep_runs_each_value_against_each_and_shows_them_side_by_side_whenever_one_asks(quick):
     quick.key("Alt+s")
-    quick.page.locator(".sweep select").first.select_option(label="EmptyImage › color")
-    quick.page.locator(".sweep textarea").first.fill("0, 255, 65280")
+    axes = quick.page.locator(".sweep-axis")
+    axes.nth(0).locator("select").select_option(label="EmptyImage › color")
+    axes.nth(0).locator("textarea").fill("0, 255, 65280")
+    axes.nth(1).locator("select").select_option(label="EmptyImage › width")
+    axes.nth(1).locator("textarea").fill("16..32 step 16")
+    assert quick.page.locator(".sweep-total").inner_text() == "Runs: 6"
     quick.page.get_by_text("Run them").click()
-    quick.page.locator(".sweep-grid img").nth(2).wait_for(timeout=40_000)
-    assert quick.page.locator(".sweep-grid thead th").all_inner_texts() == ["0", "255", "65280"]
+    grid = quick.page.locator(".sweep-grid")
+    grid.locator("img").nth(5).wait_for(timeout=60_000)
+
+    def edges():
+        return grid.locator("thead th").all_inner_texts(), grid.locator("tbody th").all_inner_texts()
+
+    assert edges() == (["0", "255", "65280"], ["16", "32"])
+    assert grid.locator("img").nth(4).get_attribute("alt") == "255, 32"
+    grid.locator("td button").nth(4).click()
+    quick.key("i")
+    assert re.search(r"width\s+32", quick.page.locator(".light-info").inner_text())
+    quick.key("Escape")
+    quick.key("Escape")
+    assert quick.value(1, "width") == 32, "the workflow itself is as it was"
+    quick.load()
+    job = panel(quick, "queue").locator(".job.done", has_text="255, 32").first
+    job.hover()
+    job.get_by_label("More").click()
+    quick.page.get_by_role("menuitem", name="Show its sweep").click()
+    grid.locator("img").nth(5).wait_for()
+    assert edges() == (["0", "255", "65280"], ["16", "32"])
     quick.key("Escape")
 
 
-def test_app_mode_is_a_form_that_runs(quick):
-    quick.key("Alt+a")
-    quick.page.get_by_text("Choose what is shown").click()
-    quick.page.get_by_role("checkbox", name="color").check()
-    quick.page.get_by_text("Done").click()
-    form = quick.page.locator(".form")
-    form.get_by_label("color").fill("255")
-    form.get_by_label("color").press("Tab")
-    assert quick.value(1, "color") == 255
-    form.get_by_role("button", name="Run").click()
-    form.locator(".form-pictures img").wait_for(timeout=40_000)
-    quick.page.evaluate("() => (window.__test.app.formOpen.value = false)")
+def test_the_count_beside_run_runs_as_often(quick):
+    before = quick.page.evaluate("() => window.__test.app.jobs.past.value.length")
+    count = quick.page.get_by_label("How many runs")
+    count.fill("3")
+    count.press("Tab")
+    quick.page.get_by_role("button", name="Run", exact=True).click()
+    quick.until(f"() => window.__test.app.jobs.past.value.length >= {before} + 3 && !{DOC}.run.pending.value", seconds=40)
+    count.fill("1")
+    count.press("Tab")
 
 
 def test_a_picture_becomes_an_input_and_a_mask_is_painted_on_it(quick):

@@ -14,6 +14,7 @@ import { ApiError } from '../net/api.js';
  * @property {number} number
  * @property {Record<string, any>} prompt
  * @property {any} workflow
+ * @property {import('../ui/sweepgrid.js').Place} [sweep]
  * @property {'running'|'pending'|'done'|'error'|'cancelled'} state
  * @property {Record<string, any>} outputs
  * @property {number} [time] when it was made, ms
@@ -279,9 +280,16 @@ export class Jobs {
   }
 }
 
+/** Where a job belongs in a sweep; what others may have written there is not believed. @param {any} extra @returns {import('../ui/sweepgrid.js').Place|undefined} */
+function sweepOf(extra) {
+  const place = extra?.extra_pnginfo?.sweep;
+  const fits = typeof place?.id === 'string' && [place.row, place.column].every((n) => Number.isInteger(n) && n >= 0 && n < 1000);
+  return fits ? place : undefined;
+}
+
 /** @param {any[]} item @param {Job['state']} state @returns {Job} */
 function queued([number, id, prompt, extra], state) {
-  return { id, number, prompt, workflow: extra?.extra_pnginfo?.workflow, state, outputs: {}, time: extra?.create_time };
+  return { id, number, prompt, workflow: extra?.extra_pnginfo?.workflow, sweep: sweepOf(extra), state, outputs: {}, time: extra?.create_time };
 }
 
 /** @param {string} id @param {any} entry @returns {Job} */
@@ -291,7 +299,7 @@ function finished(id, entry) {
   const start = messages.get('execution_start')?.timestamp;
   const end = (messages.get('execution_success') ?? messages.get('execution_error') ?? messages.get('execution_interrupted'))?.timestamp;
   const state = messages.has('execution_interrupted') ? 'cancelled' : entry.status?.status_str === 'error' ? 'error' : 'done';
-  return { id, number, prompt: prompt ?? {}, workflow: extra?.extra_pnginfo?.workflow, state, outputs: entry.outputs ?? {}, time: extra?.create_time ?? start, ms: start && end ? end - start : undefined, error: messages.get('execution_error') };
+  return { id, number, prompt: prompt ?? {}, workflow: extra?.extra_pnginfo?.workflow, sweep: sweepOf(extra), state, outputs: entry.outputs ?? {}, time: extra?.create_time ?? start, ms: start && end ? end - start : undefined, error: messages.get('execution_error') };
 }
 
 /** @param {any} data of an execution_error @returns {import('./run.js').RunError} */

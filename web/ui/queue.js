@@ -35,6 +35,7 @@ export function Queue({ app, title }) {
 /** @param {any} app @param {Job} job */
 function nameOf(app, job) {
   const doc = jobDoc(app, job);
+  if (job.sweep) return [job.sweep.x, job.sweep.y].filter((value) => value !== null && value !== undefined).join(', ');
   return doc?.name.value ?? firstText(job.prompt) ?? job.id.slice(0, 8);
 }
 
@@ -90,6 +91,7 @@ function waitingItems(app, job) {
   return [
     ...(job.state === 'pending' ? order : []),
     { label: t('queue.openWorkflow'), icon: 'workflow', run: open },
+    ...(job.sweep ? [{ label: t('sweep.show'), icon: 'table', run: () => app.ui.dialog('sweepGrid', { id: job.sweep?.id }) }] : []),
     ...(job.state === 'pending' ? [{ label: t('queue.editInstead'), icon: 'pencil', run: () => jobs.cancel([job.id]).then(open) }, /** @type {const} */ ('-'), { label: t('queue.cancel'), icon: 'x', danger: true, run: () => jobs.cancel([job.id]) }] : []),
   ];
 }
@@ -140,6 +142,7 @@ export function jobItems(app, job) {
   const { t } = app;
   return [
     { label: t('queue.openWorkflow'), icon: 'workflow', run: () => openJob(app, job) },
+    ...(job.sweep ? [{ label: t('sweep.show'), icon: 'table', run: () => app.ui.dialog('sweepGrid', { id: job.sweep?.id }) }] : []),
     { label: t('queue.again'), icon: 'repeat', run: () => again(app, job) },
     { label: t('queue.copyPrompt'), icon: 'clipboard', run: () => navigator.clipboard?.writeText(JSON.stringify(job.prompt, null, 2)) },
     '-',

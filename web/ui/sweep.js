@@ -4,7 +4,6 @@ import { html, useMemo, useState } from '../vendor/preact.js';
 import { executable } from '../graph/prompt.js';
 import { valueOf } from '../graph/model.js';
 import { Modal } from './dialogs.js';
-import { mediaOf } from './media.js';
 import { nodeLabel } from './errors.js';
 
 /** @typedef {{key: string, path: string, name: string, label: string, widget: import('../graph/model.js').Widget, value: any}} Target */
@@ -59,18 +58,19 @@ export function Sweep({ app, path, name, done }) {
   const n = xValues.length * yValues.length;
   const go = async () => {
     if (!across || !n) return;
-    const cells = yValues.flatMap((yv) => xValues.map((xv) => ({ xv, yv })));
+    const cells = yValues.flatMap((yv, row) => xValues.map((xv, column) => ({ xv, yv, row, column })));
+    const id = crypto.randomUUID();
     const ids = await app.jobs.run(doc, {
       count: cells.length,
       change: (/** @type {any} */ prompt, /** @type {number} */ i) => {
-        const { xv, yv } = cells[i];
+        const { xv, yv, row, column } = cells[i];
         prompt[across.path].inputs[across.name] = xv;
         if (down) prompt[down.path].inputs[down.name] = yv;
-        return { [across.label]: xv, ...(down ? { [down.label]: yv } : {}) };
+        return { id, row, column, x: xv, y: yv, xLabel: across.label, yLabel: down?.label ?? '' };
       },
     });
     done();
-    if (ids.length) void app.ui.dialog('sweepGrid', { ids, xs: xValues, ys: yValues, xLabel: across.label, yLabel: down?.label ?? '' });
+    if (ids.length) void app.ui.dialog('sweepGrid', { id });
   };
   const field = (/** @type {string} */ label, /** @type {string} */ key, /** @type {(v: string) => void} */ setKey, /** @type {string} */ values, /** @type {(v: string) => void} */ setValues, /** @type {boolean} */ none) => html`<div class="sweep-axis">
     <label>${label}<select class="field" value=${key} onChange=${(/** @type {any} */ event) => { setKey(event.target.value); setValues(suggestion(find(event.target.value))); }}>${none ? html`<option value="">${t('sweep.nothing')}</option>` : null}${targets.map((one) => html`<option value=${one.key} key=${one.key}>${one.label}</option>`)}</select></label>
@@ -80,30 +80,4 @@ export function Sweep({ app, path, name, done }) {
     <div class="modal-body sweep">${field(t('sweep.input'), x, setX, xs, setXs, false)}${field(t('sweep.second'), y, setY, ys, setYs, true)}</div>
     <footer class="modal-foot"><span class="faint sweep-total">${t('sweep.total', { n })}</span><button type="button" class="button" onClick=${() => done()}>${t('cancel')}</button><button type="button" class="button primary" disabled=${!n || n > 500} onClick=${go}>${t('sweep.go')}</button></footer>
   <//>`;
-}
-
-/** @param {{app: any, ids: string[], xs: any[], ys: any[], xLabel: string, yLabel: string, done: (value?: any) => void}} props */
-export function SweepGrid({ app, ids, xs, ys, xLabel, yLabel, done }) {
-  const { t } = app;
-  const past = new Map(app.jobs.past.value.map((/** @type {any} */ job) => [job.id, job]));
-  const cells = ids.map((id) => {
-    const job = past.get(id);
-    const medium = job && mediaOf(job.outputs)[0];
-    return { job, medium, url: medium ? app.api.viewUrl(medium.file) : '' };
-  });
-  const pictures = cells.flatMap((cell, i) => (cell.medium ? [{ url: cell.url, name: label(xs[i % xs.length], ys[Math.floor(i / xs.length)]), file: cell.medium.file, path: cell.medium.path, job: cell.job, kind: cell.medium.kind, at: i }] : []));
-  return html`<${Modal} app=${app} title=${t('sweep.grid')} done=${done} class="wide">
-    <div class="modal-body sweep-grid"><table><caption>${xLabel}${yLabel ? ` × ${yLabel}` : ''}</caption>
-      <thead><tr>${yLabel ? html`<td></td>` : null}${xs.map((value) => html`<th scope="col">${String(value)}</th>`)}</tr></thead>
-      <tbody>${ys.map((yv, row) => html`<tr>${yLabel ? html`<th scope="row">${String(yv)}</th>` : null}${xs.map((xv, column) => {
-        const cell = cells[row * xs.length + column];
-        return html`<td>${cell?.medium ? html`<button type="button" onClick=${() => app.ui.lightbox(pictures, pictures.findIndex((one) => one.at === row * xs.length + column))}><img src=${app.api.viewUrl(cell.medium.file, { preview: 'webp;80' })} alt=${label(xv, yv)} /></button>` : html`<span class="faint">${cell?.job ? t(cell.job.state === 'error' ? 'queue.failed' : 'queue.cancelled') : t('sweep.waiting')}</span>`}</td>`;
-      })}</tr>`)}</tbody>
-    </table></div>
-  <//>`;
-}
-
-/** @param {any} x @param {any} y */
-function label(x, y) {
-  return y === null || y === undefined ? String(x) : `${x}, ${y}`;
 }
