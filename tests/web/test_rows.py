@@ -123,7 +123,7 @@ ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "undo / redo": ((), ("touch.two_finger_tap_undoes_and_three_redoes",), ("select.undo_and_redo_take_one_gesture",)),
     "panels": (
         ("keys.panels_open_by_their_tabs",),
-        ("everyone.nothing_is_cut_off_on_a_small_page",),
+        ("everyone.everything_can_be_reached_on_a_small_page",),
         ("keys.panels_open_with_a_single_key",),
     ),
     "drop PNG/WebP/JSON/MP4": (
@@ -200,7 +200,7 @@ COMPLAINTS: dict[str, tuple[str, ...]] = {
         "touch.a_finger_on_a_number_of_a_node_not_selected_moves_the_node",
     ),
     "lists lost their filter": ("widgets.combo_lists_filters_and_picks",),
-    "large text and zoom are locked out": ("everyone.nothing_is_cut_off_on_a_small_page",),
+    "large text and zoom are locked out": ("everyone.everything_can_be_reached_on_a_small_page",),
     "a wire can no longer be branched": ("wires.shift_drag_on_a_wire_branches_it",),
 }
 
