@@ -9,6 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from engine.server.access import LOCAL, NOBODY, USER, Role, User
 from engine.server.options import Options, is_address, is_loopback
+from engine.server.policy import POLICY
 from engine.server.refusal import Refusal, refuse
 from engine.server.route import Route
 from engine.server.site import SITE, Site
@@ -18,13 +19,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COOKIE = "loom_session"
 SAFE = ("GET", "HEAD", "OPTIONS")
 TOKEN_IN_QUERY = ("/ws", "/events")
-POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob: data:; "
-    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'self'"
-)
-"""Scripts only from our own files. Styles may be inline: editors place what they draw."""
 CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
 

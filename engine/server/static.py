@@ -10,15 +10,17 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from engine.folders import PathError, inside
+from engine.folders import PROJECT, PathError, inside
 from engine.server.access import Role, user_of
 from engine.server.joined import Joiner, UnjoinableError
 from engine.server.pack_routes import pack_answer
+from engine.server.policy import policy_of
 from engine.server.refusal import Refusal
 from engine.server.site import site_of
 
 log = logging.getLogger(__name__)
 PAGES = Path(__file__).parent / "pages"
+OURS = PROJECT / "web"
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".gif", ".ico", ".avif")
 SECONDS_A_DAY = 86_400
 SECONDS_A_YEAR = 365 * SECONDS_A_DAY
@@ -39,7 +41,10 @@ async def index(request: web.Request) -> web.StreamResponse:
         log.warning("The editor is served in parts: %s", why)
         found = None
     if found is None:
-        return send_file(page)
+        answer = send_file(page)
+        if site.options.front_end != OURS:
+            answer.headers["Content-Security-Policy"] = await asyncio.to_thread(policy_of, page)
+        return answer
     return web.Response(text=found.page, content_type="text/html", headers={"Cache-Control": "no-cache"})
 
 

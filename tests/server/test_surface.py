@@ -3,8 +3,11 @@
 The shapes are what a 0.3.64 server answers, and for the routes that came later what its sources say.
 """
 
+import base64
+import hashlib
 import json
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,17 +140,17 @@ TABLE: list[tuple[str, str, Any, int, Any]] = [
     ("POST", "/jobs/no-uuid/cancel", None, 400, {"error": str, "invalid_ids": [str]}),
     ("POST", "/jobs/cancel", {"job_ids": ["{gone}"]}, 200, {"cancelled": bool}),
     ("POST", "/jobs/cancel", {"job_ids": ["no-uuid"]}, 400, {"error": str, "invalid_ids": [str]}),
-    ("GET", "/assets?limit=1", None, 200, {"assets": list, "total": int, "has_more": bool, "next_cursor": (str, type(None))}),
-    ("GET", "/assets?after=none", None, 400, ASSET_REFUSED),
-    ("GET", "/assets/{gone}", None, 404, ASSET_REFUSED),
-    ("PUT", "/assets/{gone}", {"name": "x"}, 404, ASSET_REFUSED),
-    ("DELETE", "/assets/{gone}", None, 404, ASSET_REFUSED),
-    ("POST", "/assets/from-hash", {"hash": "blake3:" + "0" * 64, "name": "x", "tags": ["input"]}, 404, ASSET_REFUSED),
     ("GET", "/tags", None, 200, {"tags": list, "total": int, "has_more": bool}),
     ("PUT", "/prompt", None, 405, str),
     ("GET", "/unheard/of", None, 404, str),
 ]  # fmt: skip
 BARE: list[tuple[str, str, Any, int, Any]] = [
+    ("GET", "/api/assets?limit=1", None, 200, {"assets": list, "total": int, "has_more": bool, "next_cursor": (str, type(None))}),
+    ("GET", "/api/assets?after=none", None, 400, ASSET_REFUSED),
+    ("GET", "/api/assets/{gone}", None, 404, ASSET_REFUSED),
+    ("PUT", "/api/assets/{gone}", {"name": "x"}, 404, ASSET_REFUSED),
+    ("DELETE", "/api/assets/{gone}", None, 404, ASSET_REFUSED),
+    ("POST", "/api/assets/from-hash", {"hash": "blake3:" + "0" * 64, "name": "x", "tags": ["input"]}, 404, ASSET_REFUSED),
     ("GET", "/internal/logs", None, 200, str),
     ("GET", "/internal/logs/raw", None, 200, {"entries": [{"t": str, "m": str}], "size": {"cols": int, "rows": int}}),
     ("PATCH", "/internal/logs/subscribe", {"clientId": "x", "enabled": True}, 200, NO_BODY),
@@ -300,6 +303,24 @@ def test_how_long_a_browser_keeps_what(used: tuple[Server, str]) -> None:
     server, _ = used
     assert server.get("/main.js").headers["Cache-Control"] == "no-cache"
     assert server.get("/icon.svg").headers["Cache-Control"] == "public, max-age=86400"
+
+
+def test_another_editor_is_served_with_the_scripts_its_page_has(make_server: Callable[..., Server], tmp_path: Path) -> None:
+    """As ComfyUI's frontend is built: an inline import map, a folder called assets."""
+    front = tmp_path / "front"
+    (front / "assets").mkdir(parents=True)
+    (front / "assets" / "main.js").write_text("1")
+    script = '{"imports": {"vue": "./assets/main.js"}}'
+    text = f'<script type="importmap">{script}</script><script type="module" src="/assets/main.js"></script>'
+    (front / "index.html").write_text(text)
+    server = make_server(front_end=front)
+    page = server.get("/")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert page.text == text
+    assert f"script-src 'self' 'sha256-{digest}'; " in page.headers["Content-Security-Policy"]
+    assert server.get("/assets/main.js").body == b"1"
+    assert server.get("/api/assets").json["assets"] == []
+    assert "script-src 'self'; " in server.get("/docs").headers["Content-Security-Policy"]
 
 
 def test_head_is_get_without_the_body(used: tuple[Server, str]) -> None:
