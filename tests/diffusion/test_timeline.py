@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from engine.diffusion import parametrization
+from engine.diffusion.diversity_run import Counter
+from engine.diffusion.edits.attention import Nag
 from engine.diffusion.guidance import cfg_guider
 from engine.diffusion.journal import MemoryJournal
 from engine.diffusion.model import Model
@@ -87,6 +89,19 @@ def test_a_seam_equals_two_advanced_samplers() -> None:
     ours = along(base_then_distilled(base, other, 3.0, Point(2, "step")))
     assert torch.allclose(ours, second["samples"], atol=1e-4)
     assert not torch.allclose(ours, plain(base), atol=1e-2)
+
+
+def test_a_negative_inside_attention_holds_for_its_segment() -> None:
+    """NAG on the second model only: two advanced samplers, and no second network call at cfg 1."""
+    options: dict[str, Any] = {"steps": STEPS, "sampler_name": "euler", "scheduler": "normal"}
+    nag = demo_model().with_edit(Nag(4.0, 0.5, 2.5))
+    first = ksampler(demo_model(), POSITIVE, NEGATIVE, empty(), seed=7, cfg=3.0, last_step=2, **options)
+    second = ksampler(nag, POSITIVE, NEGATIVE, first, seed=7, cfg=1.0, start_step=2, add_noise=False, **options)
+    counter = Counter()
+    ours = along(base_then_distilled(demo_model(), nag.with_edit(counter), 3.0, Point(2, "step")))
+    assert torch.allclose(ours, second["samples"], atol=1e-4)
+    assert counter.rows == STEPS - 2
+    assert not torch.allclose(ours, along(base_then_distilled(demo_model(), demo_model(), 3.0, Point(2, "step"))), atol=1e-2)
 
 
 def test_units_name_the_same_moment() -> None:
