@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 from annotated_types import Interval
 
 from engine.node import Multiline, node
 
+if TYPE_CHECKING:
+    import regex
+
 Text = Annotated[str, Multiline()]
+T = TypeVar("T")
+SECONDS = 10.0
+"""A pattern that takes longer is an error: some take longer than the universe (https://en.wikipedia.org/wiki/ReDoS)."""
 
 
 @node("StringConcatenate", category="utils/string", title="Concatenate")
@@ -72,11 +78,26 @@ def string_compare(
     return {"Starts With": a.startswith(b), "Ends With": a.endswith(b), "Equal": a == b}[mode]
 
 
-def _flags(case_insensitive: bool, multiline: bool, dotall: bool) -> re.RegexFlag:
-    flags = re.RegexFlag.NOFLAG
-    for wanted, flag in ((case_insensitive, re.IGNORECASE), (multiline, re.MULTILINE), (dotall, re.DOTALL)):
-        flags |= flag if wanted else re.RegexFlag.NOFLAG
-    return flags
+class PatternError(ValueError):
+    """A regular expression that is none, or that takes too long."""
+
+
+def matched(
+    pattern: str, case_insensitive: bool, multiline: bool, dotall: bool, use: Callable[[regex.Pattern[str], Any], T]
+) -> T:
+    """What ``use(compiled, limits)`` gives; ``limits`` are keywords of its search that let others work and end in time."""
+    import regex
+
+    flags = regex.IGNORECASE * case_insensitive | regex.MULTILINE * multiline | regex.DOTALL * dotall
+    try:
+        return use(regex.compile(pattern, flags), {"timeout": SECONDS, "concurrent": True})
+    except (regex.error, IndexError) as error:
+        raise PatternError(f"{pattern!r} with these settings is no regular expression: {error}") from None
+    except TimeoutError:
+        raise PatternError(
+            f"{pattern!r} took more than {SECONDS:.0f} seconds on this text. Patterns such as (a+)+ try every way there is; "
+            "write a+ instead."
+        ) from None
 
 
 class Matches(NamedTuple):
@@ -88,7 +109,9 @@ def regex_match(
     string: Text, regex_pattern: Text, case_insensitive: bool = True, multiline: bool = False, dotall: bool = False
 ) -> Matches:
     """Whether the pattern occurs anywhere."""
-    return Matches(re.search(regex_pattern, string, _flags(case_insensitive, multiline, dotall)) is not None)
+    return Matches(
+        matched(regex_pattern, case_insensitive, multiline, dotall, lambda p, limits: p.search(string, **limits)) is not None
+    )
 
 
 @node("RegexExtract", category="utils/string", title="Regex Extract")
@@ -102,9 +125,9 @@ def regex_extract(
     group_index: Annotated[int, Interval(ge=0, le=100)] = 1,
 ) -> str:
     """What the pattern matched, or one of its groups; all matches come on lines of their own."""
-    found = list(re.finditer(regex_pattern, string, _flags(case_insensitive, multiline, dotall)))
+    found = matched(regex_pattern, case_insensitive, multiline, dotall, lambda p, limits: list(p.finditer(string, **limits)))
     group = group_index if mode.endswith(("Group", "Groups")) else 0
-    parts = [match[group] or "" for match in found if group <= match.re.groups]
+    parts = [match[group] or "" for match in found if group <= len(match.groups())]
     return "\n".join(parts if mode.startswith("All") else parts[:1])
 
 
@@ -119,4 +142,7 @@ def regex_replace(
     count: Annotated[int, Interval(ge=0, le=100)] = 0,
 ) -> str:
     r"""Replace what the pattern matches; ``\1`` stands for its first group, ``count`` 0 replaces all."""
-    return re.sub(regex_pattern, replace, string, count=count, flags=_flags(case_insensitive, multiline, dotall))
+    replaced: str = matched(
+        regex_pattern, case_insensitive, multiline, dotall, lambda p, limits: p.sub(replace, string, count=count, **limits)
+    )
+    return replaced

@@ -27,7 +27,7 @@ RAN: list[Any] = []
 def work(value: Any, plus: int = 0) -> Any:
     """Notes that it ran; fails at 13."""
     RAN.append(value)
-    if value == 13:
+    if isinstance(value, int) and value == 13:
         raise ValueError("thirteen")
     return value + plus if isinstance(value, int) else value
 
@@ -43,12 +43,18 @@ def wait(value: int, run: Run) -> int:
     return value
 
 
+@node("Keep", category="test", output=True)
+def keep(value: Any) -> None:
+    """Notes what it is given."""
+    RAN.append(value)
+
+
 BEGUN = threading.Event()
 
 
 @pytest.fixture(scope="module")
 def specs() -> dict[str, Any]:
-    return {**load().specs, **SPECS, **{one.type: one for one in (spec_of(work), spec_of(wait))}}
+    return {**load().specs, **SPECS, **{one.type: one for one in (spec_of(work), spec_of(wait), spec_of(keep))}}
 
 
 @pytest.fixture
@@ -108,6 +114,59 @@ def test_a_range_carries_a_value_on(loom: Loom) -> None:
         "show": n("PreviewAny", source=["end", 1]),
     }
     assert shown(loom, nodes) == 1 + 4 + 7 + 10
+
+
+def frames(*colours: int) -> dict[str, Any]:
+    """A batch of pictures, each worked on by itself, and joined again."""
+    nodes: dict[str, Any] = {
+        f"picture {i}": n("EmptyImage", width=8, height=4, batch_size=1, color=colour) for i, colour in enumerate(colours)
+    }
+    nodes["batch 0"] = n("RepeatImageBatch", image=["picture 0", 0], amount=1)
+    for i in range(1, len(colours)):
+        nodes[f"batch {i}"] = n("ImageBatch", image1=[f"batch {i - 1}", 0], image2=[f"picture {i}", 0])
+    return nodes | {
+        "each": n("ForEachInBatch", batch=[f"batch {len(colours) - 1}", 0]),
+        "work": n("Work", value=["each", 1]),
+        "invert": n("ImageInvert", image=["work", 0]),
+        "end": n("ForEachEnd", loop=["each", 0], value=["invert", 0]),
+        "joined": n("RebatchImages", images=["end", 0], batch_size=4096),
+        "look": n("Keep", value=["joined", 0]),
+    }
+
+
+def test_a_map_over_a_batch_sees_one_picture_at_a_time_and_only_the_changed_one_again(loom: Loom) -> None:
+    loom.run(frames(0x000000, 0x800000, 0xFFFFFF))
+    assert [tuple(value.shape) for value in RAN[:3]] == [(1, 4, 8, 3)] * 3
+    joined = RAN[3]
+    assert joined.shape == (3, 4, 8, 3)
+    assert joined[:, 0, 0, 0].tolist() == pytest.approx([1.0, 1 - 0x80 / 255, 0.0])
+    RAN.clear()
+    loom.run(frames(0x000000, 0x400000, 0xFFFFFF))
+    assert [tuple(value.shape) for value in RAN] == [(1, 4, 8, 3), (3, 4, 8, 3)]
+    assert float(RAN[0][0, 0, 0, 0]) == pytest.approx(0x40 / 255)
+
+
+def test_a_while_in_a_for_each_and_a_break_in_the_inner_loop_alone(loom: Loom) -> None:
+    nodes = over([2, 0, 3])
+    nodes |= {
+        "zero": n("Number", value=0),
+        "while": n("While", value=["zero", 0]),
+        "below": n("Compare", a=["while", 1], b=["each", 1], how="<"),
+        "more": n("Add", a=["while", 1], b=1),
+        "while end": n("WhileEnd", loop=["while", 0], condition=["below", 0], next_value=["more", 0]),
+    }
+    nodes["end"]["inputs"]["value"] = ["while end", 0]
+    assert shown(loom, nodes) == [2, 0, 3]
+    inner = over([0, 1])
+    inner["work"]["inputs"]["value"] = ["inner end", 2]
+    inner |= {
+        "range": n("ForRange", start=0, stop=9),
+        "two": n("Compare", a=["range", 1], b=["limit", 0], how=">="),
+        "limit": n("Number", value=2),
+        "sum": n("Add", a=["range", 1], b=["each", 1]),
+        "inner end": n("ForEachEnd", loop=["range", 0], value=["sum", 0], break_if=["two", 0]),
+    }
+    assert shown(loom, inner) == [4, 4]
 
 
 def test_loops_nest(loom: Loom) -> None:
