@@ -31,7 +31,9 @@ export function thumbUrl(app, file) {
 
 /** A number with its unit in the language of the page. @param {number} n @param {string} unit @param {number} [digits] */
 function measure(n, unit, digits = 0) {
-  return new Intl.NumberFormat(document.documentElement.lang, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits, minimumFractionDigits: digits }).format(n);
+  const parts = new Intl.NumberFormat(document.documentElement.lang, { style: 'unit', unit, unitDisplay: unit === 'minute' ? 'short' : 'narrow', maximumFractionDigits: digits, minimumFractionDigits: digits }).formatToParts(n);
+  const written = (/** @type {boolean} */ isUnit) => parts.filter(({ type }) => type !== 'literal' && (type === 'unit') === isUnit).map(({ value }) => value).join('');
+  return `${written(false)} ${written(true)}`;
 }
 
 /** @param {number|undefined} ms */
