@@ -29,6 +29,7 @@ MODEL_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "hypernetworks": ("hypernetworks",),
     "photomaker": ("photomaker",),
     "ipadapter": ("ipadapter",),
+    "depth": ("depth",),
     "classifiers": ("classifiers",),
     "model_patches": ("model_patches",),
     "audio_encoders": ("audio_encoders",),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.diffusion.clip_vision import ClipVision as ClipVision
     from engine.diffusion.clip_vision import ClipVisionOutput as ClipVisionOutput
     from engine.diffusion.control import ControlNet as ControlNet
+    from engine.diffusion.depth import DepthModel as DepthModel
     from engine.diffusion.diversity_run import Diversity as Diversity
     from engine.diffusion.gligen import Gligen as Gligen
     from engine.diffusion.guidance import Guider as Guider
@@ -58,6 +59,7 @@ else:
     Gligen = NewType("Gligen", object)
     Photomaker = NewType("Photomaker", object)
     IpAdapter = NewType("IpAdapter", object)
+    DepthModel = NewType("DepthModel", object)
     Model = NewType("Model", object)
     Clip = NewType("Clip", object)
     ClipVision = NewType("ClipVision", object)

@@ -1,4 +1,4 @@
-"""Pictures made ready for ControlNets, without any network."""
+"""Pictures made ready for ControlNets; all but depth without a network."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from engine.node import Step, node
-from engine.types import Image, Mask
+from engine.folders import Folders
+from engine.node import Choose, Run, Step, node
+from engine.types import DepthModel, Image, Mask
 
 Threshold = Annotated[float, Interval(ge=0.01, le=0.99), Step(0.01)]
 Unit = Annotated[float, Interval(ge=0.0, le=1.0), Step(0.01)]
@@ -69,6 +70,25 @@ def recolor_hint(
     from engine.diffusion.pixels import hints
 
     return Image(hints.colourless(image, by, gamma))
+
+
+def depth_folders(folders: Folders) -> list[str]:
+    """The folders of models/depth that hold a network as transformers saves it."""
+    return [name.removesuffix("/config.json") for name in folders.names("depth", ("/config.json",))]
+
+
+@node("LoadDepthModel", category="loaders", title="Load Depth Model", lane="io", search_aliases=("depth anything", "dpt"))
+def load_depth_model(model_name: Annotated[str, Choose(depth_folders)], *, run: Run) -> DepthModel:
+    """A network that tells depth (Depth Anything, DPT), as transformers keeps it: a folder with config.json and weights."""
+    from engine.diffusion.depth import load_depth
+
+    return load_depth(run.folders.find("depth", f"{model_name}/config.json").parent, run.place)
+
+
+@node("DepthHint", category="image/preprocessors", title="Depth", search_aliases=("controlnet",))
+def depth_hint(image: Image, depth_model: DepthModel) -> Image:
+    """How near everything is, white being nearest, for ControlNets of depth."""
+    return Image(depth_model.nearness(image))
 
 
 @node("InpaintHint", category="image/preprocessors", title="Inpaint", search_aliases=("controlnet",))
