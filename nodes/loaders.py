@@ -12,7 +12,6 @@ from engine.node import Blocked, Choose, Folder, Run, Step, node
 from engine.types import Clip, ClipVision, Model, Vae
 from nodes.embeddings import embedding_finder
 from nodes.reports import tiny_files
-from nodes.sizes import Strength100
 
 if TYPE_CHECKING:
     from engine.diffusion.checkpoints import Checkpoint
@@ -256,44 +255,3 @@ def hypernetwork_loader(
 
     file = read_tensors(run.folders.find("hypernetworks", hypernetwork_name))
     return model.with_edit(Hypernetwork(read_hypernetwork(file.tensors, file.metadata), strength))
-
-
-LoraName = Annotated[str, Folder("loras")]
-
-
-class Adapted(NamedTuple):
-    model: Model
-    clip: Clip
-
-
-@node("LoraLoader", category="loaders", title="Load LoRA", outputs=("MODEL", "CLIP"), lane="io")
-def lora_loader(
-    model: Model,
-    clip: Clip,
-    lora_name: LoraName,
-    strength_model: Strength100 = 1.0,
-    strength_clip: Strength100 = 1.0,
-    *,
-    run: Run,
-) -> Adapted:
-    """Apply a LoRA to the model and its text encoder; several may be chained."""
-    from engine.diffusion.containers import read_tensors
-    from engine.diffusion.lora import apply_lora
-
-    if strength_model == 0 and strength_clip == 0:
-        return Adapted(model, clip)
-    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
-    adapted_model, adapted_clip = apply_lora(model, clip, tensors, strength_model, strength_clip)
-    return Adapted(adapted_model or model, adapted_clip or clip)
-
-
-@node("LoraLoaderModelOnly", category="loaders", lane="io")
-def lora_loader_model_only(model: Model, lora_name: LoraName, strength_model: Strength100 = 1.0, *, run: Run) -> Model:
-    """Apply a LoRA to the model alone."""
-    from engine.diffusion.containers import read_tensors
-    from engine.diffusion.lora import apply_lora
-
-    if strength_model == 0:
-        return model
-    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
-    return apply_lora(model, None, tensors, strength_model, 0.0)[0] or model

@@ -1,17 +1,74 @@
-"""LoRAs block by block, and into files."""
+"""LoRAs from files, whole or block by block, and into files."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from annotated_types import Interval
 
-from engine.node import Run, node
+from engine.node import Folder, Run, node
 from engine.types import Clip, Model
-from nodes.loaders import Adapted, LoraName
 from nodes.model_files import about
 from nodes.model_merging import BlockList
 from nodes.sizes import Strength100
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.diffusion.parts import Part, Tensors
+
+LoraName = Annotated[str, Folder("loras")]
+
+
+def tell_left_out(run: Run, name: str, tensors: Tensors, parts: Sequence[Part]) -> None:
+    """Write on the node how much of a LoRA the model has no place for; of the text encoder's part only if there is one."""
+    from engine.diffusion.lora import unmatched
+
+    left = unmatched(tensors, parts)
+    if len(parts) == 1:
+        left = [module for module in left if not module.startswith(("lora_te", "text_encoder"))]
+    if left:
+        run.progress(1, 1, f"{len(left)} parts of {name} have no place in this model and were left out: {left[0]} ...")
+
+
+class Adapted(NamedTuple):
+    model: Model
+    clip: Clip
+
+
+@node("LoraLoader", category="loaders", title="Load LoRA", outputs=("MODEL", "CLIP"), lane="io")
+def lora_loader(
+    model: Model,
+    clip: Clip,
+    lora_name: LoraName,
+    strength_model: Strength100 = 1.0,
+    strength_clip: Strength100 = 1.0,
+    *,
+    run: Run,
+) -> Adapted:
+    """Apply a LoRA to the model and its text encoder; several may be chained."""
+    from engine.diffusion.containers import read_tensors
+    from engine.diffusion.lora import apply_lora
+
+    if strength_model == 0 and strength_clip == 0:
+        return Adapted(model, clip)
+    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    adapted_model, adapted_clip = apply_lora(model, clip, tensors, strength_model, strength_clip)
+    tell_left_out(run, lora_name, tensors, [model.part, *clip.parts])
+    return Adapted(adapted_model or model, adapted_clip or clip)
+
+
+@node("LoraLoaderModelOnly", category="loaders", lane="io")
+def lora_loader_model_only(model: Model, lora_name: LoraName, strength_model: Strength100 = 1.0, *, run: Run) -> Model:
+    """Apply a LoRA to the model alone."""
+    from engine.diffusion.containers import read_tensors
+    from engine.diffusion.lora import apply_lora
+
+    if strength_model == 0:
+        return model
+    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    tell_left_out(run, lora_name, tensors, [model.part])
+    return apply_lora(model, None, tensors, strength_model, 0.0)[0] or model
 
 
 @node("LoraLoaderBlocks", category="loaders", title="Load LoRA (Block Weights)", outputs=("MODEL", "CLIP"), lane="io")

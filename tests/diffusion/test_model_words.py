@@ -14,8 +14,10 @@ from engine.folders import Folders
 from engine.run import Job, Run
 from engine.types import Conditioning
 from nodes.loaders import checkpoint_loader, checkpoint_loader_simple
+from nodes.lora_files import lora_loader_model_only
 from nodes.sampling import ksampler
 from tests.diffusion import originals
+from tests.diffusion.demo import demo_model
 from tests.diffusion.test_checkpoints import saved, sd1
 
 
@@ -88,3 +90,18 @@ def test_a_training_configuration_tells_prediction_and_layer(tmp_path: Path) -> 
     assert kinds == ["v", "eps"]
     assert torch.equal(layers[0], plain.encode("a red cat")[0][0])  # type: ignore[union-attr]
     assert torch.equal(layers[1], plain.with_last_layer(-2).encode("a red cat")[0][0])  # type: ignore[union-attr]
+
+
+def test_what_a_lora_changes_that_the_model_has_not_is_told(tmp_path: Path) -> None:
+    (tmp_path / "models" / "loras").mkdir(parents=True)
+    base = demo_model()
+    module = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+    width = base.part.weights()["mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"].shape[0]
+    fits = {f"{module}.lora_up.weight": torch.randn(width, 2), f"{module}.lora_down.weight": torch.randn(2, width)}
+    text = {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.randn(4, 2)}
+    odd = {f"lora_unet_nowhere_{i}.lora_{side}.weight": torch.randn(2, 2) for i in range(2) for side in ("up", "down")}
+    for tensors, said in ((fits | text, []), (fits | odd, ["2 parts of a.safetensors have no place in this model"])):
+        saved(tmp_path / "models" / "loras" / "a.safetensors", tensors)
+        run, told = job(tmp_path)
+        lora_loader_model_only(base, "a.safetensors", 1.0, run=run)
+        assert [words.split(" and were")[0] for words in notes(told)] == said
