@@ -8,6 +8,7 @@ from aiohttp import web
 
 from engine.folders import PROJECT
 from engine.server.bodies import json_answer
+from engine.server.packs import read_object
 from engine.server.static import serve_below
 
 SHIPPED = PROJECT / "workflows"
@@ -31,4 +32,11 @@ def index() -> list[dict[str, Any]]:
 
 def entry(path: Path) -> dict[str, str]:
     title = path.stem.replace("-", " ").capitalize()
-    return {"name": path.stem, "title": title, "mediaType": "image", "mediaSubtype": "webp", "description": title}
+    return {"name": path.stem, "title": title, "mediaType": "image", "mediaSubtype": "webp", "description": about(path) or title}
+
+
+def about(path: Path) -> str:
+    """The first paragraph of the workflow's note, without its marks."""
+    notes = (node for node in read_object(path).get("nodes", []) if node.get("type") == "MarkdownNote")
+    text = next((str(node["widgets_values"][0]) for node in notes if node.get("widgets_values")), "")
+    return text.partition("\n\n")[0].replace("*", "").replace("`", "")

@@ -1,6 +1,7 @@
 """Public clients of ComfyUI's API, unchanged, run a shipped workflow here.
 
-comfy-api-simplified 1.6.0 (PyPI), @saintno/comfyui-sdk 0.3.1 and @stable-canvas/comfyui-client 1.5.9 (npm).
+comfy-api-simplified 1.6.0 (PyPI), @saintno/comfyui-sdk 0.3.1 and @stable-canvas/comfyui-client 1.5.9 (npm); and ComfyUI's own
+frontend, comfyui-frontend-package 1.27.10 (PyPI), in a browser.
 Run with ``pytest -m clients``; they are installed into a temporary folder.
 """
 
@@ -9,7 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from tests.server.process import PROJECT, Process
 
 PYPI = "comfy-api-simplified==1.6.0"
+FRONTEND = "comfyui-frontend-package==1.27.10"
 NPM = ("@saintno/comfyui-sdk@0.3.1", "@stable-canvas/comfyui-client@1.5.9", "ws@8.18.3")
 asked = "clients" in " ".join(sys.argv) or bool(os.environ.get("LOOM_TEST_CLIENTS"))
 pytestmark = [
@@ -35,6 +38,13 @@ images = api.queue_and_wait_images(workflow, "Save Image")
 print(json.dumps({name: len(data) for name, data in images.items()}))
 print(json.dumps(api.upload_image(sys.argv[3])))
 """
+
+LISTEN = """() => {
+    window.heard = []
+    for (const name of ['executed', 'execution_success', 'execution_error']) {
+        app.api.addEventListener(name, () => heard.push(name))
+    }
+}"""
 
 STABLE_CANVAS = """
 import { Client } from '@stable-canvas/comfyui-client'
@@ -128,3 +138,42 @@ def test_stable_canvas_comfyui_client(process: Process, prompt: Path, node: Path
     (told,) = output_of("node", "script.mjs", process.url, str(prompt), cwd=node)
     assert told["images"] == 1
     assert told["defs"] > 100
+
+
+def test_comfyuis_own_frontend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It loads, opens a shipped workflow, sends it and hears of its end."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    browser = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "site"), FRONTEND]
+    subprocess.run(install, check=True, capture_output=True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    process = Process(tmp_path / "base", "--models-directory", str(PROJECT / "models"), "--front-end", "comfy")
+    process.start()
+    workflow = json.loads((PROJECT / "workflows" / "hello.json").read_text())
+    try:
+        with sync_api.sync_playwright() as playwright:
+            page = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page()
+            page.goto(process.url)
+            until(lambda: page.evaluate("Boolean(window.LiteGraph?.registered_node_types.KSampler && app.graph)"))
+            page.evaluate("async (flow) => { await app.loadGraphData(flow) }", workflow)
+            types = page.evaluate("app.graph._nodes.map((node) => node.type)")
+            assert sorted(types) == sorted(node["type"] for node in workflow["nodes"])
+            page.evaluate(LISTEN)
+            page.evaluate("app.queuePrompt(0, 1)")
+            until(lambda: page.evaluate("heard.some((name) => name.startsWith('execution_'))"))
+            heard = page.evaluate("heard")
+        assert "execution_success" in heard
+        assert heard.count("executed") == 1
+        (entry,) = process.get("/history").values()
+        assert entry["prompt"][3]["extra_pnginfo"]["workflow"]["nodes"]
+    finally:
+        process.end()
+
+
+def until(wanted: Callable[[], bool], seconds: float = 240.0) -> None:
+    end = time.monotonic() + seconds
+    while not wanted():
+        assert time.monotonic() < end
+        time.sleep(0.2)
