@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COOKIE = "loom_session"
 SAFE = ("GET", "HEAD", "OPTIONS")
+PERSONAL = ("/settings", "/userdata", "/v2/userdata", "/me")
 TOKEN_IN_QUERY = ("/ws", "/events")
 CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -141,9 +142,13 @@ async def who(request: web.Request, site: Site, route: Route) -> User:
 
 
 def local_user(request: web.Request, site: Site) -> User:
-    """Without login everyone is the administrator; with ``--multi-user`` the client says whose settings it wants."""
+    """Without login everyone is the administrator; with ``--multi-user`` the client says whose settings and files it wants.
+
+    Jobs and pictures are everyone's: neither a websocket nor an ``<img>`` can say for whom it asks.
+    """
     profile = request.headers.get("comfy-user")
-    if not site.options.multi_user or profile is None or not site.ready.done():
+    personal = request.path.removeprefix("/api").startswith(PERSONAL)
+    if not site.options.multi_user or profile is None or not personal or not site.ready.done():
         return LOCAL
     for account in site.accounts.list():
         if account.id == profile:

@@ -256,6 +256,14 @@ def test_profiles_without_login(make_server: Callable[..., Server]) -> None:
     assert server.get("/settings").json == {}
     assert server.get("/settings", headers={"comfy-user": "unknown"}).status == 401
     assert server.get("/settings", headers={"comfy-user": str(uuid.uuid4())}).status == 401
+    server.request("POST", "/userdata/a.txt", data=b"ann's", headers={"comfy-user": profile})
+    assert server.get("/userdata/a.txt").status == 404
+    socket = server.socket("tab")
+    body = {"prompt": {"1": {"class_type": "Picture", "inputs": {}}}, "client_id": "tab"}
+    prompt_id = server.post("/prompt", json=body, headers={"comfy-user": profile}).json["prompt_id"]
+    assert any(message["type"] == "executed" for message in socket.until_end(prompt_id))
+    assert server.get("/view?filename=loom_00001_.png").status == 200
+    assert list(server.get("/history", headers={"comfy-user": profile}).json) == [prompt_id]
 
 
 def test_names_that_others_could_point_here(make_server: Callable[..., Server]) -> None:
