@@ -86,10 +86,11 @@ class Grow:
     async def attempt(self, link: Link) -> tuple[Any, str | None]:
         """The value of a link; or what failed, if a step that it needs did, which then does not end the job."""
         guard = Guard(self.before([link]), asyncio.get_running_loop().create_future())
-        fallen = next((self.execution.fallen[id] for id in guard.steps if id in self.execution.fallen), None)
-        if fallen is not None:
-            return None, str(fallen)
-        self.execution.guards.append(guard)
+        with self.execution.lock:  # a step fails before this or is told of it
+            fallen = next((self.execution.fallen[id] for id in guard.steps if id in self.execution.fallen), None)
+            if fallen is not None:
+                return None, str(fallen)
+            self.execution.guards.append(guard)
         value = asyncio.ensure_future(self.execution.evaluate(link))
         try:
             await asyncio.wait({value, guard.failed}, return_when=asyncio.FIRST_COMPLETED)
@@ -166,11 +167,11 @@ def caught(execution: Execution, step: Step, failure: NodeError) -> bool:
     while at is not None:
         above.append(at.id)
         at = execution.pull.steps.get(at.parent) if at.parent is not None else None
-    told = [guard for guard in execution.guards if not guard.steps.isdisjoint(above)]
-    if not told:
-        return False
-    lost = above[: 1 + min(i for i, id in enumerate(above) for guard in told if id in guard.steps)]
     with execution.lock:
+        told = [guard for guard in execution.guards if not guard.steps.isdisjoint(above)]
+        if not told:
+            return False
+        lost = above[: 1 + min(i for i, id in enumerate(above) for guard in told if id in guard.steps)]
         execution.fallen |= dict.fromkeys(lost, failure)
         for id in lost:
             execution.pull.drop(id)

@@ -12,6 +12,7 @@
     left      targets without a result
     made      keys of what has run: a step with such a key has its result when its turn comes
     begun     steps that have run in part
+    lost      steps that failed and were given up
 
 A step is in at most one of waiting, running and results. One that is in none of them is not wanted, or no longer.
 """
@@ -50,6 +51,7 @@ class Pull:
         self.added = 0
         self.made: set[Key] = set()
         self.begun: set[str] = set()
+        self.lost: set[str] = set()
         self._lookup = lookup
         self._order = {id: (i, 0) for i, id in enumerate(self.steps)}
 
@@ -71,7 +73,7 @@ class Pull:
             id = pending.pop()
             if id in self.results:
                 self.left.discard(id)
-            elif id not in self.waiting and id not in self.running:
+            elif id not in self.waiting and id not in self.running and id not in self.lost:
                 found = self._lookup(id)
                 if found is not None:
                     self._arrive(id, found)
@@ -132,8 +134,9 @@ class Pull:
         self._hold(id, sources)
 
     def drop(self, id: str) -> None:
-        """A running step has failed, and the job goes on without it."""
+        """A running step has failed, and the job goes on without it: whoever wants it waits in vain."""
         self.running.discard(id)
+        self.lost.add(id)
         self.left.discard(id)
         for source in self.held.pop(id, ()):
             self._release(source)

@@ -78,3 +78,32 @@ def test_a_step_is_in_one_place_and_everything_ends(prompt: dict[str, Any], rand
     assert not state.left
     assert not state.waiting
     assert all(id.startswith("show") for id in state.results)
+
+
+def test_a_step_that_was_given_up_is_not_run_again_for_whoever_wants_it_later() -> None:
+    state = pull({"a": n("Number", value=1), "b": n("Add", a=("a", 0)), "out": n("Show", value=("b", 0))})
+    step = state.take("device")
+    assert step is not None
+    state.drop(step.id)
+    state.wants(step.id, lambda result: None)
+    state.want("b")
+    assert state.take("device") is None
+    assert state.idle
+    assert state.left == {"out"}
+
+
+def test_of_two_steps_alike_the_second_takes_the_first_ones_result() -> None:
+    graph = build(parse({
+        "a": n("Number", value=1), "b": n("Number", value=1), "c": n("Add", a=("a", 0), b=("b", 0)), "out": n("Show", value=("c", 0)),
+    }), SPECS, Folders())  # fmt: skip
+    known = keys(graph.steps.values(), {})
+    made: dict[Any, Result] = {}
+    state = Pull(graph.steps, known, lambda id: made.get(known[id]))
+    state.aim(graph.targets)
+    ran = []
+    while (step := state.take("device")) is not None:
+        ran.append(step.id)
+        made[known[step.id]] = Result((1,))
+        state.finish(step.id, made[known[step.id]])
+    assert ran == ["a", "c", "out"]
+    assert not state.left
