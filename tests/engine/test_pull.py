@@ -93,9 +93,8 @@ def test_a_step_that_was_given_up_is_not_run_again_for_whoever_wants_it_later() 
 
 
 def test_of_two_steps_alike_the_second_takes_the_first_ones_result() -> None:
-    graph = build(parse({
-        "a": n("Number", value=1), "b": n("Number", value=1), "c": n("Add", a=("a", 0), b=("b", 0)), "out": n("Show", value=("c", 0)),
-    }), SPECS, Folders())  # fmt: skip
+    one, both = n("Number", value=1), n("Add", a=("a", 0), b=("b", 0))
+    graph = build(parse({"a": one, "b": one, "c": both, "out": n("Show", value=("c", 0))}), SPECS, Folders())
     known = keys(graph.steps.values(), {})
     made: dict[Any, Result] = {}
     state = Pull(graph.steps, known, lambda id: made.get(known[id]))
