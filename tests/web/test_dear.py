@@ -90,3 +90,36 @@ def test_on_a_dense_screen_a_gesture_draws_one_pixel_a_pixel_and_is_sharp_afterw
     dense.page.evaluate(FULL)
     dense.settle()
     assert far_apart(sharp, picture(dense))[0] < 0.01
+
+
+@pytest.mark.parametrize("gesture", ["value", "move and undo", "collapse"])
+def test_a_change_of_a_node_paints_its_part_and_the_rest_stays(crowd, gesture):
+    crowd.camera(-1700, -700, 0.8)
+    nodes = crowd.graph()["nodes"]
+    seen = [
+        key
+        for key, node in nodes.items()
+        if node["type"] == "KSampler" and 1750 < node["box"][0] < 3000 and 800 < node["box"][1] < 1400
+    ]
+    node = int(seen[0])
+    crowd.click(crowd.title(node))
+    if gesture == "value":
+        x, y = crowd.widget(node, "steps")
+        crowd.drag((x, y), (x + 60, y))
+    elif gesture == "move and undo":
+        x, y = crowd.title(node)
+        crowd.drag((x, y), (x + 90, y - 40))
+        crowd.key("Control+z")
+    else:
+        crowd.key("Alt+c")
+    crowd.page.mouse.move(3, 3)
+    crowd.settle()
+    assert crowd.scene()["how"] == "part"
+    assert crowd.scene()["visited"] < 30
+    parted = picture(crowd)
+    crowd.page.evaluate(FULL)
+    crowd.settle()
+    assert crowd.scene()["how"] == "full"
+    mean, clear = far_apart(parted, picture(crowd))
+    assert mean < 0.05
+    assert clear < 0.0005

@@ -6,6 +6,7 @@ import { drawGroup } from './group.js';
 import { drawColumn } from './column.js';
 import { Look } from './look.js';
 import { drawFar } from './far.js';
+import { Spoil } from './spoil.js';
 import { drawNode } from './node.js';
 import { drawDots, drawWires } from './wire.js';
 
@@ -29,6 +30,7 @@ export class Scene {
     /** what `back` holds @type {{left: number, top: number, scale: number} | null} */
     this.kept = null;
     this.timer = 0;
+    this.spoil = new Spoil();
     /** @type {number[]} */ this.seen = [];
     /** @type {number[]} */ this.wires = [];
   }
@@ -37,6 +39,7 @@ export class Scene {
   draw(reasons) {
     const { stage } = this;
     stage.fresh();
+    if (reasons.every((reason) => reason === 'part') && this.part()) return;
     const moved = reasons.every((reason) => reason === 'pan' || reason === 'zoom');
     if (moved && this.shown?.sharp && stage.counters.lastMs > DEAR && stage.camera.dpr > 1) this.coarsen(true);
     else if (!moved) this.coarsen(false);
@@ -86,9 +89,31 @@ export class Scene {
     counters.visited = counters.texts = counters.wires = 0;
     this.paint({ x: 0, y: 0, w: canvas.width / this.k, h: canvas.height / this.k });
     this.shown = { left: camera.left, top: camera.top, scale: camera.scale, sharp: true };
+    stage.spoiled.clear();
+    this.spoil.keep(stage.graph, stage.routes);
     counters.how = 'full';
     counters.full++;
     counters.lastMs = performance.now() - start;
+  }
+
+  /** Paints anew only where nodes have changed; false when that is most of the view, or the picture is not what it was. */
+  part() {
+    const { stage, shown } = this;
+    const { camera, counters, spoiled } = stage;
+    const still = shown?.sharp && !stage.coarse && shown.left === camera.left && shown.top === camera.top && shown.scale === camera.scale;
+    const found = still && !stage.drag && !stage.wiring ? this.spoil.area(spoiled, stage.graph, stage.routes) : null;
+    if (!found) return false;
+    const a = camera.toScreen(found.x, found.y), b = camera.toScreen(found.x + found.w, found.y + found.h);
+    const x = Math.max(0, Math.floor(a.x)), y = Math.max(0, Math.floor(a.y));
+    const area = { x, y, w: Math.min(camera.width, Math.ceil(b.x)) - x, h: Math.min(camera.height, Math.ceil(b.y)) - y };
+    if (area.w * area.h > 0.6 * camera.width * camera.height) return false;
+    counters.visited = counters.texts = counters.wires = 0;
+    if (area.w > 0 && area.h > 0) this.paint(area);
+    spoiled.clear();
+    this.spoil.keep(stage.graph, stage.routes);
+    counters.how = 'part';
+    counters.part++;
+    return true;
   }
 
   /** A pan moves the last picture and paints the strips that came into view. */

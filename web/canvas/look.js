@@ -17,11 +17,12 @@ export class Counters {
     /** the words beside the pointer */
     this.tip = '';
     this.lastMs = 0;
-    /** how the last scene draw was made: full, shift or scale */
+    /** how the last scene draw was made: full, shift, scale or part */
     this.how = '';
     this.full = 0;
     this.shift = 0;
     this.scaled = 0;
+    this.part = 0;
   }
 }
 

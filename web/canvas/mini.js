@@ -44,7 +44,11 @@ export class Mini {
   edited() {
     if (this.stale || !this.shown) return void (this.stale = true);
     this.stale = true;
-    window.setTimeout(() => this.stage.mark('mini', 'edit'), LATER);
+    this.stage.later++;
+    window.setTimeout(() => {
+      this.stage.later--;
+      this.stage.mark('mini', 'edit');
+    }, LATER);
   }
 
   draw() {

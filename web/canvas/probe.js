@@ -15,7 +15,7 @@ export function probe(stage) {
       return stage.frames.frames;
     },
     get idle() {
-      return !stage.frames.asked;
+      return !stage.frames.asked && !stage.later;
     },
     /** the last scene draw */
     get scene() {

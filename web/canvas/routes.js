@@ -21,11 +21,13 @@ export class Routes {
     /** ids of links whose ends do not fit, as a file may have them @type {Set<number>} */ this.bad = new Set();
     /** @type {Map<string, boolean>} */ this.pairs = new Map();
     this.stale = true;
+    this.version = 0; // counts the rebuildings
   }
 
   /** @param {Graph} graph */
   rebuild(graph) {
     this.stale = false;
+    this.version++;
     this.count = 0;
     const shared = new Set();
     this.bad.clear();

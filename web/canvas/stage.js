@@ -56,6 +56,8 @@ export class Stage {
     this.kinship = new Kinship({});
     /** links whose types fit and which cannot work all the same @type {Map<number, import('../graph/types.js').Reason>} */ this.clashes = new Map();
     this.clashing = true; // `clashes` is out of date
+    /** nodes whose change spoils a part of the scene @type {Set<Node>} */ this.spoiled = new Set();
+    this.later = 0; // draws that wait for a timer
     this.coarse = false; // the scene has one pixel a CSS pixel while a gesture runs
     this.media = new Media(this);
     this.pictures = new Pictures(() => this.mark('scene', 'picture'));

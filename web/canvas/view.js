@@ -181,7 +181,7 @@ function watchDoc(stage, mini) {
 
 /** @param {Stage} stage @param {Mini} mini @param {{op: string, id?: any, set?: Record<string, any>}[]} changes */
 function changed(stage, mini, changes) {
-  let moved = false;
+  let moved = false, whole = false;
   /** @type {Set<import('../graph/model.js').Node>} */ const shifted = new Set();
   for (const change of changes) {
     const node = change.op === 'node=' && shifts(change.set ?? {}) ? stage.graph.node(change.id) : undefined;
@@ -189,7 +189,8 @@ function changed(stage, mini, changes) {
     else moved = true;
     if (node) shifted.add(node);
     else if (change.op !== 'value') stage.routes.stale = true;
-    if (concernsFiles(stage, change)) stage.clashing = true;
+    if (concernsFiles(stage, change)) stage.clashing = whole = true;
+    whole ||= !spoils(stage, change);
     if (change.op === 'node-') stage.active.delete(change.id);
   }
   if (moved) {
@@ -200,12 +201,20 @@ function changed(stage, mini, changes) {
   }
   if (stage.active.size || stage.hover.kind !== 'canvas') stage.mark('over', 'edit');
   stage.hover = { kind: 'canvas' };
-  stage.mark('scene', 'edit');
+  stage.mark('scene', whole ? 'edit' : 'part');
 }
 
 /** Whether a change of a node leaves its sockets as they are, but for their place. @param {Record<string, any>} set */
 function shifts(set) {
   return Object.keys(set).every((key) => ['pos', 'size', 'z', 'flags', 'title', 'color', 'bgcolor', 'mode'].includes(key));
+}
+
+/** Whether a change touches a node and what is at it alone, which is then painted by itself. @param {Stage} stage @param {{op: string, id?: any, set?: Record<string, any>}} change */
+function spoils(stage, { op, id, set }) {
+  const node = op === 'value' || (op === 'node=' && shifts(set ?? {})) ? stage.graph.node(id) : undefined;
+  if (!node || node.at < 0 || stage.media.trays.has(node) || node.widgets.some((widget) => widget.options.image)) return false;
+  stage.spoiled.add(node);
+  return true;
 }
 
 /** Whether a change may alter which files meet at a wire: it does not if it only moves, paints or counts. @param {Stage} stage @param {{op: string, id?: any, name?: string, set?: Record<string, any>}} change */
