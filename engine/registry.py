@@ -104,7 +104,7 @@ def load(
             reason = refuse(path) if refuse is not None else None
             if reason is not None:
                 registry.failures.append(Failure(name, reason, ""))
-                log.warning("%s does not run: %s", name, reason)
+                log.warning("%s: %s", name, reason)
             else:
                 reason = registry.attempt(name, lambda path=path: read(path))  # type: ignore[misc]
             if reason is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -235,6 +236,23 @@ def test_the_server_outlives_a_hostile_pack(process: Process, base: Path, tmp_pa
     assert attempt("thread")["outputs"]["1"]["text"] == ["threads 1"]
     assert process.alive
     assert "SIGSEGV" in (base / "server.log").read_text()
+    assert len(cells(base)) == 1
+    process.end()
+    until = time.monotonic() + 20
+    while cells(base):
+        assert time.monotonic() < until, "a pack's process outlives the server"
+        time.sleep(0.05)
+
+
+def cells(base: Path) -> list[Path]:
+    """The processes of packs under a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes()
+            if b"engine.packs.entry" in words and str(base).encode() in words:
+                found.append(path)
+    return found
 
 
 def test_a_check_of_inputs_that_hangs_is_ended(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -72,7 +74,7 @@ def test_a_workflow_with_its_nodes_says_which_pack_does_not_run_and_why(base: Pa
     (base / "custom_nodes" / "broken.py").write_text("import no_such_library\n# it has 'Mine too'\n")
     packs(base, "trust", "broken")
     registry, _ = load_nodes(Settings(base_directory=base))
-    assert "custom_nodes.mine does not run: it is not trusted yet" in caplog.text
+    assert "custom_nodes.mine: it is not trusted yet and does not run" in caplog.text
     with pytest.raises(GraphError) as caught:
         build(prompt, registry.specs, Folders(base=base), absent=registry.whose)
     cures = [problem.cure for problem in caught.value.problems]
@@ -143,6 +145,22 @@ def test_archives(base: Path, tmp_path: Path) -> None:
     flat = archive(tmp_path / "flat.zip", {"__init__.py": NATIVE.replace("Mine", "Flat"), "b.py": ""})
     assert packs(base, "add", str(flat), "--yes") == 0
     assert "Flat" in types(base)[0]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_git_address(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "cloned"
+    source.mkdir()
+    (source / "__init__.py").write_text(NATIVE.replace("Mine", "Cloned"))
+    git = ["git", "-C", str(source), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *words], check=True)
+    assert packs(base, "add", f"file://{source}") == 0
+    assert "Cloned" not in types(base)[0]
+    packs(base, "trust", "cloned")
+    assert "Cloned" in types(base)[0]
+    assert packs(base, "add", f"file://{tmp_path}/nowhere") == 2
+    assert "git could not clone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/evil.py", "a/../../evil.py", "C:\\evil.py", "..\\evil.py"])
