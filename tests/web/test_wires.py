@@ -358,6 +358,13 @@ def test_a_lora_of_another_family_says_so_while_wiring_and_at_its_link(editor):
     assert editor.links() == {(1, 0, 2, 0)}, "the file may be chosen afterwards: the wire is made"
     link = editor.graph()["links"][0]["id"]
     assert words_of_hover(editor, link) == "This LoRA is made for Flux; the model is Stable Diffusion 1."
+    editor.click(editor.title(2))
+    editor.key("o")
+    field = editor.page.get_by_role("combobox", name="model")
+    field.wait_for()
+    assert (
+        editor.page.locator(f"#{field.get_attribute('aria-describedby')}").inner_text().startswith("This LoRA is made for Flux")
+    )
 
 
 def test_a_latent_of_other_channels_than_the_vae_takes_says_so_until_the_vae_is_another(editor):

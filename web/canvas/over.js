@@ -1,7 +1,6 @@
 /** The overlay: what moves under the pointer or while a job runs. It is cleared and drawn anew; the scene below stays as it is. */
 
 import { slotPos } from '../graph/shape.js';
-import { why } from '../graph/types.js';
 import { cullWires, FAR, NEAR } from './detail.js';
 import { holds } from './draw.js';
 import { round, socket } from './glyph.js';
@@ -202,7 +201,7 @@ export class Over {
       const i = hover.stretch;
       if (routes.links[i]?.id !== hover.link) return;
       const link = routes.links[i];
-      const no = stage.clashes.get(link.id) ?? (routes.bad.has(link.id) && why(stage.graph, { node: link.from, slot: link.fromSlot }, { node: link.to, slot: link.toSlot }));
+      const no = stage.reason(link.id);
       drawWire(look, [...routes.ends.subarray(i * 4, i * 4 + 4)], no ? look.theme.bad : typeLook(look.theme, link.type).hue, 4);
       if (no) this.tip(stage.app.t(no.key, no.vars), stage.pointer.x, stage.pointer.y - 22, true);
     } else if (hover.kind === 'reroute') {

@@ -3,6 +3,7 @@
 import { Kinship } from '../graph/kin.js';
 import { placeOf } from '../graph/prompt.js';
 import { geometry } from '../graph/shape.js';
+import { why } from '../graph/types.js';
 import { Editor } from '../widget/editor.js';
 import { kindOf } from '../widget/kinds.js';
 import { Camera } from './camera.js';
@@ -138,6 +139,15 @@ export class Stage {
   /** The graph in view, as seen from the instances entered. */
   place() {
     return placeOf(this.doc.flow, this.doc.trail.peek());
+  }
+
+  /** Why a link of the graph in view cannot work, or null. @param {number} id @returns {import('../graph/types.js').Reason | null} */
+  reason(id) {
+    this.fresh();
+    const link = this.graph.links.get(id);
+    const known = this.clashes.get(id);
+    if (known || !link || !this.routes.bad.has(id)) return known ?? null;
+    return why(this.graph, { node: link.from, slot: link.fromSlot }, { node: link.to, slot: link.toSlot });
   }
 
   /** @param {Node} node @param {import('../graph/model.js').Widget} widget @returns {import('./camera.js').Rect | null} */

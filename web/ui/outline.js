@@ -134,5 +134,6 @@ function Socket({ app, doc, graph, label, type, link: id, to }) {
     const chosen = options.find((option) => option.key === event.target.value);
     doc.edit(t(chosen ? 'edit.connect' : 'slot.cut'), (/** @type {any} */ e) => (chosen ? connect(e, chosen.from, to) : link && disconnect(e, link.id)));
   };
-  return html`<label class="value"><span><${TypeDot} type=${type} />${label}</span><select value=${link ? `${link.from}/${link.fromSlot}` : ''} onChange=${change}><option value="">${t('outline.nothing')}</option>${options.map((option) => html`<option value=${option.key}>${option.label}</option>`)}</select></label>`;
+  const no = link && app.canvas?.stage.reason(link.id);
+  return html`<label class="value"><span><${TypeDot} type=${type} />${label}</span><select value=${link ? `${link.from}/${link.fromSlot}` : ''} aria-describedby=${no ? `why-${link.id}` : undefined} onChange=${change}><option value="">${t('outline.nothing')}</option>${options.map((option) => html`<option value=${option.key}>${option.label}</option>`)}</select></label>${no ? html`<p class="why" id=${`why-${link.id}`}>${t(no.key, no.vars)}</p>` : null}`;
 }
