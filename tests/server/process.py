@@ -36,7 +36,7 @@ class Process:
         self.answered = 0.0
         self.context: ssl.SSLContext | None = None
 
-    def start(self, seconds: float = 60.0) -> None:
+    def start(self, seconds: float = 180.0) -> None:
         began = time.monotonic()
         words = ["--base-directory", str(self.base), "--port", str(self.port), "--dont-print-server", "--verbose", "WARNING"]
         words.append("--trust-all-packs")
@@ -58,7 +58,7 @@ class Process:
             return
         raise TimeoutError("the server does not answer")
 
-    def request(self, method: str, path: str, data: Any = None, seconds: float = 30.0, **headers: str) -> Any:
+    def request(self, method: str, path: str, data: Any = None, seconds: float = 90.0, **headers: str) -> Any:
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.url + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=seconds, context=self.context) as reply:
@@ -74,9 +74,9 @@ class Process:
     def end(self, kind: signal.Signals = signal.SIGKILL) -> int:
         assert self.process is not None
         self.process.send_signal(kind)
-        return self.process.wait(30)
+        return self.process.wait(90)
 
-    def wait_for_end(self, seconds: float = 30.0) -> None:
+    def wait_for_end(self, seconds: float = 120.0) -> None:
         """Wait until the process ends by itself; an error with what it said."""
         assert self.process is not None
         self.process.wait(seconds)

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from engine.server.options import Options
+from engine.server.runtime import Engine
+from tests.server.conftest import Server, chain, load_engine
 from tests.server.process import Process
 
 
@@ -52,9 +55,9 @@ def survive(process: Process, jobs: int, kills: int, seed: int) -> None:
         time.sleep(moments.uniform(0.02, 1.2))
         process.end()
         process.start()
-    submitting.join(120)
+    submitting.join(600)
     assert len(taken) == jobs
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 900
     while process.get("/prompt")["exec_info"]["queue_remaining"]:
         assert time.monotonic() < deadline, "the queue does not empty"
         time.sleep(0.1)
@@ -95,8 +98,28 @@ def test_a_stopped_server_parks_its_job(process: Process) -> None:
     assert process.get(f"/api/jobs/{prompt_id}").get("attempts", 1) == 1
 
 
-def test_the_server_answers_before_it_has_loaded(process: Process) -> None:
+def test_the_server_answers_before_it_has_loaded(options: Options) -> None:
+    """And what needs the nodes waits for them."""
+    go_on = threading.Event()
+
+    def load() -> Engine:
+        assert go_on.wait(120)
+        return load_engine()
+
+    server = Server(options, load)
+    try:
+        assert server.get("/system_stats").json["system"]["pytorch_version"]
+        assert server.get("/features").status == 200
+        assert server.get("/main.js").status == 200
+        assert server.site.runtime.loaded is None
+        threading.Timer(0.5, go_on.set).start()
+        assert server.wait(server.queue(chain()))["status"]["status_str"] == "success"
+        assert go_on.is_set()
+    finally:
+        go_on.set()
+        server.stop()
+
+
+def test_the_process_answers(process: Process) -> None:
     process.start()
-    stats = process.get("/system_stats")
-    assert stats["system"]["pytorch_version"]
-    assert process.answered < 10
+    assert process.get("/system_stats")["system"]["argv"]

@@ -245,7 +245,7 @@ def test_a_full_queue_says_so(make_server: Callable[..., Server]) -> None:
 def until(wanted: Callable[[], bool]) -> None:
     import time
 
-    for _ in range(500):
+    for _ in range(6000):
         if wanted():
             return
         time.sleep(0.01)

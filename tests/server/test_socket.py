@@ -9,6 +9,7 @@ from typing import Any
 from engine.server.frames import Binary
 from engine.server.outbox import LAGGING, Outbox
 from tests.server.conftest import Server, Socket, chain, waiting
+from tests.server.test_prompt import until
 
 
 def names(messages: list[Any]) -> list[str]:
@@ -109,7 +110,7 @@ def test_an_interruption(server: Server) -> None:
 def test_only_the_submitting_client_hears_of_a_job(server: Server) -> None:
     mine, other, watcher = (server.socket(name) for name in ("mine", "other", "watcher"))
     watcher.send({"type": "watch", "data": {"jobs": ["*"]}})
-    time.sleep(0.1)
+    until(lambda: len(server.site.hub.watchers) == 1)
     messages = mine.until_end(server.queue(chain(), client_id="mine"))
     assert "executed" in names(messages)
     last = server.queue(chain(5), client_id="other")
@@ -191,7 +192,7 @@ def test_packs_send_what_they_like(server: Server) -> None:
 
 def test_coming_back_in_mid_job(server: Server) -> None:
     first = server.socket("a")
-    prompt_id = server.queue(waiting(1.5), client_id="a")
+    prompt_id = server.queue(waiting(4.0), client_id="a")
     first.until(lambda m: isinstance(m, dict) and m["type"] == "progress")
     first.close()
     second = server.socket("a")
