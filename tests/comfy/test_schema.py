@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import wave
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from engine.folders import Folders
 from engine.problems import GraphError
@@ -74,3 +76,50 @@ def test_expansion_and_blocking(loom: Loom) -> None:
     results = loom.run({"x": n("Expand", n=4, stop=True), "shown": n("Show", value=["x", 0])})
     assert results.ui == {}
     assert [event.message for event in loom.kinds("step_blocked")] == ["enough"]
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "kind", "endings"),
+    [
+        ("picture", "images", "temp", [".png"] * 3), ("mask", "images", "temp", [".png"] * 3),
+        ("sound", "audio", "temp", [".wav"]), ("saved", "images", "output", [".png"] * 3), ("png", "images", "output", [".png"]),
+        ("webp", "images", "output", [".webp"]), ("wav", "audio", "output", [".wav"]),
+    ],
+)  # fmt: skip
+def test_what_helpers_show_is_there(loom: Loom, what: str, name: str, kind: str, endings: list[str]) -> None:
+    shown = loom.run({"x": n("Shows", what=what)}).ui["x"]
+    files = [loom.folders.work(item["type"]) / item["subfolder"] / item["filename"] for item in shown[name]]
+    assert [item["type"] for item in shown[name]] == [kind] * len(endings)
+    assert [path.suffix for path in files] == endings
+    for path in files:
+        if path.suffix == ".wav":
+            with wave.open(str(path)) as sound:
+                assert (sound.getnchannels(), sound.getframerate(), sound.getnframes()) == (2, 8000, 576)
+        else:
+            with Image.open(path) as picture:
+                assert picture.size == (16, 8)
+                assert getattr(picture, "n_frames", 1) == (3 if len(files) == 1 else 1)
+    if what in ("png", "webp"):
+        assert list(shown["animated"]) == [True]
+
+
+@pytest.mark.parametrize(
+    ("what", "shown"),
+    [("text", {"text": ["hello"]}), ("dict", {"text": ["plain"]}), ("model", {"result": ["a.glb", None, None]})],
+)
+def test_what_else_helpers_show(loom: Loom, what: str, shown: dict[str, Any]) -> None:
+    assert loom.run({"x": n("Shows", what=what)}).ui["x"] == shown
+
+
+def test_what_a_schema_says_of_itself_reaches_clients(registry: Registry) -> None:
+    info = describe(registry.specs["Schema Shows"], Folders())
+    said = {"essentials_category": "Basics", **dict.fromkeys(
+        ["has_intermediate_output", "deprecated", "experimental", "api_node", "dev_only", "output_node"], True
+    )}  # fmt: skip
+    assert {name: info[name] for name in said} == said
+    assert registry.specs["Schema Shows"].keyed_by_id
+    assert "loaded" in sys.modules["custom_nodes.schema"].LOADED
+
+
+def test_a_schema_may_take_any_input(loom: Loom) -> None:
+    assert result(loom, j=n("Join", a=1, b=1.0, mode="plus"), x=n("Takes", one=1, two=["j", 0])) == "one=1, two=2.0"

@@ -8,6 +8,7 @@ from comfy_execution.graph_utils import GraphBuilder
 from server import PromptServer
 
 CALLS = []
+LOADED = []
 
 
 @PromptServer.instance.routes.get("/schema/hello/{name}")
@@ -132,9 +133,61 @@ class Grow(io.ComfyNode):
         return io.NodeOutput(node.out(0), expand=graph.finalize())
 
 
+class Shows(io.ComfyNode):
+    """Shows what it is asked to, by the helpers there are."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Schema Shows", inputs=[io.Combo.Input("what", options=list(SHOWN))], outputs=[], is_output_node=True,
+            essentials_category="Basics", has_intermediate_output=True, is_deprecated=True, is_experimental=True,
+            is_api_node=True, is_dev_only=True, not_idempotent=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, what):
+        import torch
+
+        pictures = torch.rand(3, 8, 16, 3, generator=torch.Generator().manual_seed(1))
+        return io.NodeOutput(ui=SHOWN[what](pictures))
+
+
+def sound(pictures):
+    return {"waveform": pictures.reshape(1, 2, -1), "sample_rate": 8000}
+
+
+SHOWN = {
+    "picture": lambda pictures: ui.PreviewImage(pictures, cls=Shows),
+    "mask": lambda pictures: ui.PreviewMask(pictures[..., 0]),
+    "text": lambda pictures: ui.PreviewText("hello"),
+    "sound": lambda pictures: ui.PreviewAudio(sound(pictures), cls=Shows),
+    "saved": lambda pictures: ui.ImageSaveHelper.get_save_images_ui(pictures, "schema/saved", cls=Shows),
+    "png": lambda pictures: ui.ImageSaveHelper.get_save_animated_png_ui(pictures, "schema/a", Shows, 6.0, 4),
+    "webp": lambda pictures: ui.ImageSaveHelper.get_save_animated_webp_ui(pictures, "schema/a", Shows, 6.0, True, 80, 4),
+    "wav": lambda pictures: ui.AudioSaveHelper.get_save_audio_ui(sound(pictures), "schema/s", cls=Shows),
+    "model": lambda pictures: ui.PreviewUI3D("a.glb"),
+    "dict": lambda pictures: {"text": ["plain"]},
+}
+
+
+class Takes(io.ComfyNode):
+    """Takes any input there is."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="Schema Takes", inputs=[], outputs=[io.String.Output()], accept_all_inputs=True)
+
+    @classmethod
+    def execute(cls, **kwargs):
+        return io.NodeOutput(", ".join(f"{name}={kwargs[name]}" for name in sorted(kwargs)))
+
+
 class Extension(ComfyExtension):
+    async def on_load(self):
+        LOADED.append("loaded")
+
     async def get_node_list(self):
-        return [Join, Show, Grown, Picky, Grow]
+        return [Join, Show, Grown, Picky, Grow, Shows, Takes]
 
 
 async def comfy_entrypoint():
