@@ -1,5 +1,6 @@
 """What every request passes: Host and Origin, login, role; and what every answer carries."""
 
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -46,9 +47,17 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return with_headers(refuse(400, f"The request cannot be read: {bad.message[:200]}").response(), site.options)
     except (ConnectionError, TimeoutError):
         raise
-    except Exception:
+    except Exception as problem:
         log.exception("%s %s failed", request.method, request.path)
+        if is_full(problem):
+            why = "There is no room on the disk that the jobs are kept on. Make some, then try again."
+            return with_headers(refuse(507, why).response(), site.options)
         return with_headers(refuse(500, "The server failed; its log says how.").response(), site.options)
+
+
+def is_full(problem: BaseException) -> bool:
+    """Whether a disk is the reason: said by the system, or by the database in its own words."""
+    return (isinstance(problem, OSError) and problem.errno == errno.ENOSPC) or "database or disk is full" in str(problem)
 
 
 def headers(options: Options) -> dict[str, str]:

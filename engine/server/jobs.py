@@ -247,8 +247,12 @@ async def move_job(request: web.Request) -> web.Response:
 
 async def job_log(request: web.Request) -> web.Response:
     """What happened to a job, line by line."""
-    job = job_of(request)
-    lines = await asyncio.to_thread(site_of(request).store.log_of, job.id)
+    site, job = site_of(request), job_of(request)
+    running = site.worker.running
+    if running is not None and running.job.id == job.id:
+        lines = list(running.lines)
+    else:
+        lines = await asyncio.to_thread(site.store.log_of, job.id)
     return json_answer({"lines": [{"time": when, "text": text} for when, text in lines]})
 
 

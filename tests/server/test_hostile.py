@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -176,24 +176,60 @@ def test_a_client_that_sends_slowly_holds_nobody_up(server: Server) -> None:
         connection.close()
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can make a small disk")
-def test_a_full_disk_fails_the_job_with_that_reason(server: Server, tmp_path: Path) -> None:
-    folder = tmp_path / "output"
-    folder.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
-        (folder / "filler").write_bytes(b"x" * shutil.disk_usage(folder).free)
-        entry = server.wait(server.queue({"1": {"class_type": "Picture", "inputs": {}}}))
-        assert entry["status"]["status_str"] == "error"
-        assert "space" in entry["status"]["messages"][-1][1]["exception_message"].lower()
-        assert [path.name for path in folder.rglob("*") if path.is_file()] == ["filler"]
-        (folder / "filler").unlink()
-        assert server.wait(server.queue({"1": {"class_type": "Picture", "inputs": {"colour": "blue"}}}))["outputs"]
-    finally:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str, int], Path]]:
+    """Makes a folder a disk of so many kilobytes."""
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("only root can make a small disk")
+    mounted: list[Path] = []
+
+    def mount(name: str, kilobytes: int) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        if subprocess.run(words, capture_output=True, check=False).returncode:
+            pytest.skip("mounting is not allowed here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    filler = folder / "filler"
+    filler.write_bytes(b"x" * shutil.disk_usage(folder).free)
+    return filler
+
+
+def test_a_full_disk_fails_the_job_with_that_reason(small_disk: Callable[[str, int], Path], server: Server) -> None:
+    folder = small_disk("output", 64)
+    filler = fill(folder)
+    entry = server.wait(server.queue({"1": {"class_type": "Picture", "inputs": {}}}))
+    assert entry["status"]["status_str"] == "error"
+    assert "space" in entry["status"]["messages"][-1][1]["exception_message"].lower()
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["filler"]
+    filler.unlink()
+    assert server.wait(server.queue({"1": {"class_type": "Picture", "inputs": {"colour": "blue"}}}))["outputs"]
+
+
+def test_a_full_disk_under_the_jobs_is_said(small_disk: Callable[[str, int], Path], make_server: Callable[..., Server]) -> None:
+    """What cannot be kept is not promised: no id is answered; once there is room, all goes on."""
+    folder = small_disk("user", 4096)
+    server = make_server()
+    first = server.queue(chain())
+    server.wait(first)
+    filler = fill(folder)
+    replies = [server.post("/prompt", json={"prompt": chain(start=n), "title": "x" * 9000}) for n in range(40)]
+    refused = [reply for reply in replies if reply.status != 200]
+    assert {reply.status for reply in refused} == {507}
+    assert "no room" in refused[0].json["error"]
+    filler.unlink()
+    for reply in replies:
+        if reply.status == 200:
+            assert server.wait(reply.json["prompt_id"])["status"]["status_str"] in ("success", "error")
+    assert server.wait(server.queue(chain(start=99)))["status"]["status_str"] == "success"
 
 
 def test_what_nodes_put_out_need_not_be_json(server: Server) -> None:
