@@ -200,10 +200,19 @@ class Fingers:
         self.send("touchStart", list(points))
         self.send("touchEnd", [])
 
-    def drag(self, starts: list[tuple[float, float]], ends: list[tuple[float, float]], steps: int = 8, hold_ms: int = 0) -> None:
+    def hold(self, seconds: float = 10) -> None:
+        """Keep the finger still until the canvas takes it for a long press."""
+        end = time.monotonic() + seconds
+        while self.page.evaluate("() => window.__test.counters.tool") != "box":
+            assert time.monotonic() < end, "a finger held still is not taken for a long press"
+            self.page.wait_for_timeout(30)
+
+    def drag(
+        self, starts: list[tuple[float, float]], ends: list[tuple[float, float]], steps: int = 8, held: bool = False
+    ) -> None:
         self.send("touchStart", starts)
-        if hold_ms:
-            self.page.wait_for_timeout(hold_ms)
+        if held:
+            self.hold()
         for i in range(1, steps + 1):
             k = i / steps
             self.send(

@@ -119,7 +119,7 @@ def test_the_command_list_runs_commands(hello):
     hello.key("Control+k")
     hello.page.wait_for_selector("[role=dialog]:visible, dialog[open]")
     hello.page.keyboard.type("select all")
-    hello.page.wait_for_timeout(100)
+    hello.settle()
     hello.key("Enter")
     assert len(hello.selected()) == 7
 
@@ -145,7 +145,7 @@ def test_the_palette_stays_with_shift_enter(hello):
     hello.key("Shift+A")
     hello.page.wait_for_selector(".palette")
     hello.page.keyboard.type("empty latent image")
-    hello.page.wait_for_timeout(100)
+    hello.settle()
     hello.page.keyboard.press("Shift+Enter")
     hello.page.keyboard.press("Enter")
     hello.settle()
@@ -160,7 +160,7 @@ def test_the_palette_filters_by_port_and_category(hello, query, kind):
     hello.key("Shift+A")
     hello.page.wait_for_selector(".palette")
     hello.page.keyboard.type(query)
-    hello.page.wait_for_timeout(150)
+    hello.settle()
     hello.key("Enter")
     added = hello.graph()["nodes"]["8"]["type"]
     assert added.startswith(kind)

@@ -74,7 +74,7 @@ def test_tap_one_socket_then_another(touch):
 
 def test_long_press_then_drag_selects_a_box(touch):
     start, end = touch.page_at(-20, 240), touch.page_at(330, 460)
-    touch.fingers.drag([start], [end], hold_ms=600)
+    touch.fingers.drag([start], [end], held=True)
     touch.settle()
     assert touch.selected() == {4}
 
@@ -82,7 +82,7 @@ def test_long_press_then_drag_selects_a_box(touch):
 def test_long_press_opens_the_menu(touch):
     at = touch.title(4)
     touch.fingers.send("touchStart", [at])
-    touch.page.wait_for_timeout(600)
+    touch.fingers.hold()
     touch.fingers.send("touchEnd", [])
     touch.page.wait_for_selector("[role=menu]:visible")
 
@@ -90,7 +90,6 @@ def test_long_press_opens_the_menu(touch):
 def test_double_tap_on_empty_opens_the_palette(touch):
     at = touch.page_at(760, 640)
     touch.fingers.tap(at)
-    touch.page.wait_for_timeout(80)
     touch.fingers.tap(at)
     touch.page.wait_for_selector(".palette, [role=dialog]:visible")
 
@@ -99,7 +98,6 @@ def test_double_tap_on_a_wire_makes_a_reroute(touch):
     link = next(link["id"] for link in touch.graph()["links"] if (link["from"], link["to"]) == (1, 2))
     at = touch.wire(link)
     touch.fingers.tap(at)
-    touch.page.wait_for_timeout(80)
     touch.fingers.tap(at)
     touch.settle()
     assert len(touch.graph()["reroutes"]) == 1
@@ -114,19 +112,17 @@ def test_two_finger_tap_undoes_and_three_redoes(touch):
     moved = touch.graph()["nodes"]["4"]["pos"]
     assert moved != before
     touch.fingers.tap((300, 300), (360, 320))
-    touch.page.wait_for_timeout(500)
-    assert touch.graph()["nodes"]["4"]["pos"] == before
+    touch.until("(pos) => window.__test.counters.graph().nodes[4].pos.join() === pos.join()", before)
     touch.fingers.tap((300, 300), (360, 320), (420, 340))
-    touch.page.wait_for_timeout(100)
-    assert touch.graph()["nodes"]["4"]["pos"] == moved
+    touch.until("(pos) => window.__test.counters.graph().nodes[4].pos.join() === pos.join()", moved)
 
 
 def test_two_taps_of_two_fingers_fit_all(touch):
     touch.camera(-4000, -3000, 1.5)
     for _ in range(2):
         touch.fingers.tap((300, 300), (360, 320))
-        touch.page.wait_for_timeout(90)
-    touch.page.wait_for_timeout(400)
+    touch.until("() => window.__test.counters.camera.scale < 1.4")
+    touch.settle()
     x, y = touch.title(5)
     assert 0 < x < 1200
     assert 0 < y < 800

@@ -98,7 +98,7 @@ def test_drop_on_empty_opens_the_palette_and_wires_the_node_picked(loose):
     loose.drag(loose.output(2, 0), loose.page_at(700, 420))
     loose.page.wait_for_selector(PALETTE)
     loose.page.keyboard.type("vae dec")
-    loose.page.wait_for_timeout(150)
+    loose.settle()
     loose.key("Enter")
     nodes = loose.graph()["nodes"]
     assert len(nodes) == 5
@@ -267,7 +267,7 @@ def test_swap_a_node_keeps_its_links(hello):
     hello.key("Shift+R")
     hello.page.wait_for_selector(PALETTE)
     hello.page.keyboard.type("vae decode tiled")
-    hello.page.wait_for_timeout(150)
+    hello.settle()
     hello.key("Enter")
     nodes = hello.graph()["nodes"]
     swapped = next((int(key) for key, node in nodes.items() if node["type"] == "VAEDecodeTiled"), None)
@@ -287,7 +287,7 @@ def test_the_search_palette_adds_a_node_at_the_pointer(hello, how):
         hello.page.keyboard.press("Space" if how == "space" else "Shift+A")
     hello.page.wait_for_selector(PALETTE)
     hello.page.keyboard.type("empty latent image")
-    hello.page.wait_for_timeout(150)
+    hello.settle()
     hello.key("Enter")
     made = hello.graph()["nodes"].get("8")
     assert made is not None
