@@ -23,11 +23,17 @@ CHECKPOINT = "loom-demo.safetensors"
 
 @pytest.fixture(scope="module")
 def registry() -> Iterator[Registry]:
+    from engine.comfy.faces.comfy import samplers as faces
+
+    names, schedulers, handlers = list(faces.SAMPLER_NAMES), list(faces.SCHEDULER_NAMES), dict(faces.SCHEDULER_HANDLERS)
     found = load(packs=[PACKS], only=["models"])
     assert found.failures == []
     host().specs = found.specs
     yield found
     close_door()
+    faces.SAMPLER_NAMES[:], faces.SCHEDULER_NAMES[:] = names, schedulers
+    faces.SCHEDULER_HANDLERS.clear()
+    faces.SCHEDULER_HANDLERS.update(handlers)
 
 
 @pytest.fixture(scope="module")
