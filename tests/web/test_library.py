@@ -51,6 +51,22 @@ def test_a_node_type_is_dragged_onto_the_canvas(blank):
     assert 300 < x - box["x"] < 520
 
 
+def test_what_is_added_without_a_place_lies_on_nothing_else(editor):
+    editor.open(HELLO, scale=0.6)
+    body = panel(editor, "nodes")
+    body.get_by_label("Search nodes").fill("vae decode")
+    row = body.locator(".node-row").first
+    row.hover()
+    for _ in range(3):
+        row.get_by_label("Add", exact=True).click()
+    boxes = [node["box"] for node in editor.graph()["nodes"].values()]
+    assert len(boxes) == len(HELLO["nodes"]) + 3
+    for i, a in enumerate(boxes):
+        for b in boxes[i + 1 :]:
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], (a, b)
+    panel(editor, "")
+
+
 def test_starred_types_come_first(blank):
     body = panel(blank, "nodes")
     body.get_by_label("Search nodes").fill("save image")

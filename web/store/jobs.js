@@ -214,7 +214,10 @@ export class Jobs {
       if (doc.run.outputs.size) return;
       const { nodes } = doc.flow.root;
       const runs = [...nodes.values()].filter((node) => node.def && !node.def.virtual).map((node) => `${node.id}/${node.type}`).sort().join();
-      const last = past.find((job) => Object.keys(job.outputs).length && Object.entries(job.prompt).map(([id, node]) => `${id}/${node.class_type}`).sort().join() === runs);
+      const alike = past.filter((job) => Object.keys(job.outputs).length && Object.entries(job.prompt).map(([id, node]) => `${id}/${node.class_type}`).sort().join() === runs);
+      const words = (/** @type {Record<string, any>} */ prompt) => Object.values(prompt).flatMap((node) => Object.values(node.inputs ?? {}).filter((value) => typeof value === 'string')).sort().join('\n');
+      const now = words(graphToPrompt(doc.flow));
+      const last = alike.find((job) => words(job.prompt) === now) ?? alike[0];
       if (last) for (const [path, output] of Object.entries(last.outputs)) doc.run.shown(path, output);
       else void this.showNewest(doc);
     });

@@ -45,11 +45,11 @@ export function Modal({ app, title, done, children, class: extra = '', bare = fa
   </dialog>`;
 }
 
-/** @param {{app: any, text: string, yes: string, done: (value?: any) => void}} props */
-function Confirm({ app, text, yes, done }) {
+/** @param {{app: any, text: string, yes: string, danger?: boolean, done: (value?: any) => void}} props */
+function Confirm({ app, text, yes, danger = false, done }) {
   return html`<${Modal} app=${app} title=${text} done=${done} class="small" bare=${true}>
     <p class="modal-text">${text}</p>
-    <footer class="modal-foot"><button type="button" class="button" onClick=${() => done()}>${app.t('cancel')}</button><button type="button" class="button primary" autofocus onClick=${() => done(true)}>${yes}</button></footer>
+    <footer class="modal-foot"><button type="button" class="button" onClick=${() => done()}>${app.t('cancel')}</button><button type="button" class=${`button ${danger ? 'danger' : 'primary'}`} autofocus onClick=${() => done(true)}>${yes}</button></footer>
   <//>`;
 }
 

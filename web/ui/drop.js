@@ -68,8 +68,25 @@ export async function uploadInput(app, file) {
   return subfolder ? `${subfolder}/${name}` : name;
 }
 
-/** @param {any} app @returns {[number, number]} */
+/** Where something new goes that has no place of its own: near the middle of what one sees, and on nothing else. @param {any} app @returns {[number, number]} */
 export function middle(app) {
   const [w, h] = app.canvas?.size ?? [800, 600];
-  return app.canvas?.worldAt([w / 2 - 110, h / 2 - 60]) ?? [0, 0];
+  return freeNear(app.active.peek().graph, app.canvas?.worldAt([w / 2 - 110, h / 2 - 60]) ?? [0, 0]);
+}
+
+/** Room for a node of a usual size, title and a little air included. */
+const ROOM = { left: 20, top: 50, right: 250, bottom: 230 };
+const STEP = 60;
+const RINGS = 14;
+
+/** @param {import('../graph/model.js').Graph} graph @param {[number, number]} wanted @returns {[number, number]} the nearest free place, or the one wanted */
+function freeNear(graph, [x, y]) {
+  const boxes = graph.list.map((node) => graph.boxes.subarray(node.at * 4, node.at * 4 + 4));
+  const free = (/** @type {number} */ u, /** @type {number} */ v) => boxes.every(([x0, y0, x1, y1]) => x1 < u - ROOM.left || x0 > u + ROOM.right || y1 < v - ROOM.top || y0 > v + ROOM.bottom);
+  for (let ring = 0; ring <= RINGS; ring++) {
+    for (let i = -ring; i <= ring; i++) {
+      for (const [a, b] of [[i, ring], [i, -ring], [ring, i], [-ring, i]]) if (free(x + a * STEP, y + b * STEP)) return [x + a * STEP, y + b * STEP];
+    }
+  }
+  return [x, y];
 }

@@ -11,7 +11,7 @@ export function Errors({ app, title }) {
   void doc.rev.value;
   const errors = doc.run.errors.value;
   const missing = missingTypes(doc);
-  return html`<${PanelHead} app=${app} title=${title}>${errors.length ? html`<${IconButton} icon="x" label=${t('cmd.clearErrors')} onClick=${() => doc.run.clearErrors()} />` : null}<//>
+  return html`<${PanelHead} app=${app} title=${title}>${errors.length ? html`<${IconButton} icon="eraser" label=${t('cmd.clearErrors')} onClick=${() => doc.run.clearErrors()} />` : null}<//>
     <div class="panel-body">
       ${missing.length ? html`<div class="error-card"><h3><${Icon} name="package" />${t('errors.missing')}</h3>${missing.map(([type, paths]) => html`<p><button type="button" class="link" onClick=${() => show(app, doc, paths[0])}>${type}</button> × ${paths.length}</p>`)}<p class="faint">${t('errors.missingHelp')}</p></div>` : null}
       ${errors.map((/** @type {any} */ error) => html`<${Card} app=${app} doc=${doc} error=${error} />`)}
@@ -39,7 +39,7 @@ function Card({ app, doc, error }) {
   return html`<div class="error-card">
     ${error.path ? html`<h3><button type="button" class="link" onClick=${() => show(app, doc, error.path)}><${Icon} name="locate" size=${14} />${label}</button>${error.input ? html`<span>${error.input}</span>` : null}</h3>` : null}
     <p>${error.message}</p>
-    ${error.details && error.details !== error.message ? html`<p class="faint">${error.details}</p>` : null}
+    ${error.details && error.details !== error.message && error.details !== error.input ? html`<p class="faint">${error.details}</p>` : null}
     ${error.traceback?.length ? html`<details><summary>${t('errors.trace')}</summary><pre>${error.traceback.join('')}</pre></details>` : null}
     <div class="error-acts"><button type="button" class="button small" onClick=${() => navigator.clipboard?.writeText([label, error.message, error.details, ...(error.traceback ?? [])].filter(Boolean).join('\n'))}><${Icon} name="copy" size=${13} />${t('cmd.copy')}</button></div>
   </div>`;

@@ -89,7 +89,7 @@ export function pictureItems(app, item) {
 
 /** Deletes files for good, after asking. @param {any} app @param {{file: any}[]} items @returns {Promise<boolean>} whether they are gone */
 export async function remove(app, items) {
-  const sure = await app.ui.confirm(app.t(items.length === 1 ? 'gallery.deleteAsk' : 'gallery.deleteMany', { name: items[0].file.filename, n: items.length }), app.t('cmd.delete'));
+  const sure = await app.ui.confirm(app.t(items.length === 1 ? 'gallery.deleteAsk' : 'gallery.deleteMany', { name: items[0].file.filename, n: items.length }), app.t('cmd.delete'), { danger: true });
   if (!sure) return false;
   try {
     await app.jobs.deleteFiles(items.map(({ file }) => file));

@@ -81,8 +81,8 @@ export class Layers {
   }
 
   /** @param {string} text @param {string} [yes] @returns {Promise<boolean>} */
-  async confirm(text, yes = this.app.t('ok')) {
-    return Boolean(await this.dialog('confirm', { text, yes }));
+  async confirm(text, yes = this.app.t('ok'), { danger = false } = {}) {
+    return Boolean(await this.dialog('confirm', { text, yes, danger }));
   }
 
   /** @param {string} text @param {string} [value] @returns {Promise<string|undefined>} */

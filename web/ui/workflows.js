@@ -75,7 +75,7 @@ function fileItems(app, file) {
     if (name?.trim()) await app.files.move(file.path, `${name.trim()}.json`).catch((/** @type {any} */ error) => app.ui.toast(error.message, { kind: 'error' }));
   };
   const remove = async () => {
-    if (await app.ui.confirm(t('workflows.deleteAsk', { name: file.path }), t('cmd.delete'))) await app.files.remove(file.path);
+    if (await app.ui.confirm(t('workflows.deleteAsk', { name: file.path }), t('cmd.delete'), { danger: true })) await app.files.remove(file.path);
   };
   return [
     { label: t('cmd.open'), icon: 'folder-open', run: () => openSaved(app, file.path, file.name) },
