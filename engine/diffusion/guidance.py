@@ -213,7 +213,7 @@ class Guided:
             residuals = None
             if call.control is not None:
                 residuals = call.control.residuals(scaled, timestep, sigma, call.inputs, model, len(crops))
-            with self._network(call) as network:
+            with self._network(call, x) as network:
                 output = model.family.forward(network, scaled, timestep, call.inputs, residuals).float()
             predictions = sampling.denoised(batch, output, sigma).chunk(len(crops))
             for (name, box, counts), prediction in zip(call.places, predictions, strict=True):
@@ -225,7 +225,7 @@ class Guided:
         return denoised
 
     @contextmanager
-    def _network(self, call: _Call) -> Iterator[nn.Module]:
+    def _network(self, call: _Call, x: Tensor) -> Iterator[nn.Module]:
         """The network for a call, with the hooks and edits of its entries, and told which places it is asked for."""
         with ExitStack() as stack:
             network = self.network
@@ -233,7 +233,7 @@ class Guided:
                 network = self.hooked.network(call.hooks, stack)
             for edit in call.edits:
                 stack.enter_context(edit(network))
-            asked(stack, network, tuple((name, box) for name, box, _ in call.places))
+            asked(stack, network, tuple((name, box) for name, box, _ in call.places), tuple(x.shape[2:]))
             yield network
 
     def _plan(self, x: Tensor, sigma: float, names: Sequence[str]) -> tuple[_Call, ...]:

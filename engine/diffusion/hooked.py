@@ -21,15 +21,15 @@ class Hooked:
         self.guided = guided
         found = (entry.hooks for entries in guided.entries.values() for entry in entries)
         self.all: tuple[Hooks, ...] = tuple(dict.fromkeys(hooks for hooks in found if hooks is not None))
-        self.strengths: Strengths | None = None
         self.factors: dict[Hooks, tuple[float, ...]] = {}
         self.networks: dict[Hooks, tuple[tuple[Patch, ...], nn.Module]] = {}
 
     def reach(self, sigma: float) -> None:
-        """The run has come to ``sigma``."""
-        if self.strengths is None:
-            self.strengths = Strengths(self.guided.guider.model.sampling.percent_to_sigma, sigma)
-        strengths = self.strengths
+        """The run has come to ``sigma``; where it is with the keyframes is remembered with all else of the run."""
+        memory = self.guided.memory
+        if Strengths not in memory:
+            memory[Strengths] = Strengths(self.guided.guider.model.sampling.percent_to_sigma, sigma)
+        strengths: Strengths = memory[Strengths]
         self.factors = {hooks: strengths.at(hooks, sigma) for hooks in self.all}
 
     def network(self, hooks: Hooks, stack: ExitStack) -> nn.Module:

@@ -37,6 +37,7 @@ from engine.diffusion.parts import Part
 from engine.diffusion.residency import Residency
 from engine.diffusion.rules import perturbed
 from engine.diffusion.sampling import RandomNoise, named_sampler, sample, schedule
+from engine.diffusion.timeline import Point, Ramp, Segment, Timeline, sample_timeline
 from tests.diffusion.demo import CHECKPOINT, demo_model, empty, prompt
 
 A, B = prompt(1), prompt(2)
@@ -225,6 +226,21 @@ def test_a_run_with_keyframes_resumes_in_the_same_bits() -> None:
     whole = run(demo_model(), positive, journal=journal)
     journal.entries = {i: tensors for i, tensors in journal.entries.items() if i < 2}
     assert torch.equal(run(demo_model(), positive, journal=journal), whole)
+
+
+def test_along_a_timeline_hooks_are_as_without_and_go_with_its_ramps() -> None:
+    """A seam between equals is none, keyframes wait across it; a LoRA that the timeline ramps is under the hook."""
+    ramp = Keyframes().having(*keyframes_of([1.0, 0.2, 0.8], 0.0, 0.8), Keyframe(0.05, 0.5))
+    hooked = with_hooks(A, hooks(1.0, keyframes=ramp))
+    model, sampler, sigmas = demo_model(), named_sampler("euler"), schedule(demo_model(), "normal", 5)
+    split = Timeline((Segment(model, 3.0), Segment(model, 3.0, Point(2, "step"))))
+    done = sample_timeline(split, hooked, B, RandomNoise(5), sampler, sigmas, empty())[0]["samples"]
+    assert torch.equal(done, run(model, hooked, steps=5))
+    [adapter] = source(1).adapters([model.part])
+    ramped = Timeline((Segment(model, 3.0),), (Ramp(adapter, ((Point(0.0, "percent"), -0.5),)),))
+    constant = with_hooks(A, hooks(1.0))
+    done = sample_timeline(ramped, constant, B, RandomNoise(5), sampler, sigmas, empty())[0]["samples"]
+    assert torch.allclose(done, run(plain(-0.5, 1), constant, steps=5), atol=1e-3)
 
 
 def test_a_lora_of_another_base_says_so() -> None:

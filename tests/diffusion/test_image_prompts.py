@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.diffusion import networks
 from engine.diffusion.clip_vision import ClipVision
+from engine.diffusion.conditioning import set_area
 from engine.diffusion.containers import CheckpointError
 from engine.diffusion.edits.attention import multiply
 from engine.diffusion.edits.image_prompt import ImagePrompt
@@ -201,6 +202,17 @@ def test_a_mask_of_ones_is_none_and_of_zeros_is_nothing(tmp_path: Path) -> None:
     two = denoised(prompted(made, mask=half), TEXT, OTHER, 2.0, torch.cat([X, X]))
     assert torch.allclose(two[:1], denoised(prompted(made), TEXT, OTHER, 2.0), atol=1e-4)
     assert torch.allclose(two[1:], denoised(tiny(), TEXT, OTHER, 2.0), atol=1e-4)
+
+
+def test_under_an_area_the_mask_is_that_of_the_area(tmp_path: Path) -> None:
+    """A mask that is dark where the area is changes nothing there, one that is bright there all of it."""
+    made = adapter("plain", tmp_path)
+    right = torch.zeros(1, 128, 128)
+    right[..., 80:] = 1.0
+    area = set_area(TEXT, 64, 128, 0, 0, 1.0)
+    assert torch.allclose(denoised(prompted(made, mask=right), area), denoised(tiny(), area), atol=1e-5)
+    assert torch.allclose(denoised(prompted(made, mask=1 - right), area), denoised(prompted(made), area), atol=1e-5)
+    assert not torch.allclose(denoised(prompted(made), area), denoised(tiny(), area), atol=1e-2)
 
 
 def test_several_pictures(tmp_path: Path) -> None:

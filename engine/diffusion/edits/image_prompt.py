@@ -89,6 +89,14 @@ class ImagePrompt:
         if self.mask is None or grid is None:
             return self.weight
         mask = self.mask.reshape(-1, 1, *self.mask.shape[-2:]).to(x)
-        mask = F.interpolate(mask, size=grid[1:], mode="bilinear", antialias=True).flatten(2).transpose(1, 2)
-        chunks = max(1, len(call.places))
-        return repeat_to(repeat_to(mask, x.shape[0] // chunks), x.shape[0]) * self.weight
+        boxes = [box for _, box in call.places] or [None]
+        each = x.shape[0] // len(boxes)
+        return torch.cat([repeat_to(self._seen(mask, box, call, grid[1:]), each) for box in boxes]) * self.weight
+
+    def _seen(self, mask: Tensor, box: tuple[int, ...] | None, call: Call, size: tuple[int, int]) -> Tensor:
+        """(b, T, 1): the mask at the places of a layer, where only a box of the picture is drawn that of the box."""
+        if box is not None:
+            mask = F.interpolate(mask, size=call.whole[-2:], mode="bilinear", antialias=True)
+            height, width, top, left = *box[-4:-2], *box[-2:]
+            mask = mask[..., top : top + height, left : left + width]
+        return F.interpolate(mask, size=size, mode="bilinear", antialias=True).flatten(2).transpose(1, 2)

@@ -25,13 +25,15 @@ class EditError(ValueError):
 class Call:
     """The network call that is being made: its input's height and width, its timestep, and what its rows are for.
 
-    ``places`` are (conditioning's name, box in the latent or None for all of it), each an equal share of the rows.
+    ``places`` are (conditioning's name, box in the latent or None for all of it), each an equal share of the rows; ``whole``
+    is the latent's own height and width, of which a box is a part.
     """
 
     height: int = 0
     width: int = 0
     timestep: float = 0.0
     places: tuple[tuple[str, tuple[int, ...] | None], ...] = ()
+    whole: tuple[int, ...] = ()
 
     def grid(self, tokens: int) -> tuple[int, int, int] | None:
         """(level, height, width) of a layer with that many tokens, each level half the one before; None if it is none."""
@@ -73,16 +75,19 @@ def watched(stack: ExitStack, network: nn.Module) -> Call:
     def look(module: nn.Module, args: tuple[Any, ...]) -> None:
         call.height, call.width = args[0].shape[-2:]
         call.timestep = float(torch.as_tensor(args[1]).flatten()[0])
-        call.places = getattr(network, "asked_for", ())
+        call.places, call.whole = getattr(network, "asked_for", ()), getattr(network, "asked_of", ())
 
     hooked(stack, network.register_forward_pre_hook(look))
     return call
 
 
-def asked(stack: ExitStack, network: nn.Module, places: tuple[tuple[str, tuple[int, ...] | None], ...]) -> None:
+def asked(
+    stack: ExitStack, network: nn.Module, places: tuple[tuple[str, tuple[int, ...] | None], ...], whole: tuple[int, ...]
+) -> None:
     """Tell whoever is watching what the rows of the next call are for, until ``stack`` closes."""
-    network.asked_for = places  # type: ignore[assignment]
+    network.asked_for, network.asked_of = places, whole  # type: ignore[assignment]
     stack.callback(delattr, network, "asked_for")
+    stack.callback(delattr, network, "asked_of")
 
 
 def attentions(network: nn.Module, kind: str, under: str = "") -> Iterator[tuple[str, Any]]:
