@@ -165,7 +165,10 @@ export class Over {
     pen.strokeStyle = aim.bad ? look.theme.bad : look.theme.accent;
     pen.lineWidth = 2;
     pen.stroke();
-    if (aim.words) this.tip(aim.words, aim.x, aim.y - 20, aim.bad);
+    if (!aim.words) return;
+    // Beside the node, not over the names of its sockets.
+    const aside = aim.node ? (look.width(aim.words, 'small') / 2 + 16) * (wiring.side === 'out' ? -1 : 1) : 0;
+    this.tip(aim.words, aim.x + aside, aim.y - 20, aim.bad);
   }
 
   /** A few words beside a point. @param {string} words @param {number} x @param {number} y @param {boolean} [bad] */
@@ -174,6 +177,8 @@ export class Over {
     if (look.lod !== NEAR) return;
     this.said = words;
     const width = look.width(words, 'small') + 14;
+    const view = this.stage.camera.visible(-6);
+    x = Math.max(view.x + width / 2, Math.min(x, view.x + view.w - width / 2));
     round(pen, x - width / 2, y - 10, width, 20, 5);
     pen.fillStyle = look.theme.title;
     pen.fill();
