@@ -200,7 +200,7 @@ class Residency:
     def _weight(self, stored: Tensor, patches: tuple[Patch, ...], target: str, how: Precision) -> Tensor:
         weight = stored.to(self.device)
         if patches:
-            weight = patched(weight, patches, target)
+            weight = patched(weight, patches, target, how.dtype)
         if weight.is_floating_point():
             weight = weight.to(how.dtype)
         if how.channels_last and weight.ndim == 4:

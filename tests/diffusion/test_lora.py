@@ -304,3 +304,19 @@ def test_weights_of_any_width_take_loras_and_stay_as_they_are(dtype: torch.dtype
         merged_now = patched(weight, [Patch(Adapter("denoiser", {"w": deltas}), 0.7)], "w")
         assert torch.allclose(merged_now.double(), expected, atol=1e-5)
         assert all(torch.equal(now, then) for now, then in zip((weight.float(), up, down, whole), before, strict=True))
+
+
+def test_patches_for_a_bfloat16_network_round_twice_and_no_more() -> None:
+    """Ten LoRAs in bfloat16: the error is that of two roundings (root two times that of one), the products' own is below it."""
+    weight, patches = (rand(256, 192) * 0.05).half(), []
+    for _ in range(10):
+        low = LowRank(rand(256, 8) * 0.02, rand(8, 192) * 0.02)
+        patches.append(Patch(Adapter("denoiser", {"w": (low,)}), 0.8))
+    exact = patched(weight, patches, "w")
+    quick = patched(weight, patches, "w", torch.bfloat16)
+    assert quick.dtype == torch.bfloat16
+    once = (exact.bfloat16().float() - exact).square().mean().sqrt()
+    assert (quick.float() - exact).square().mean().sqrt() < 1.5 * once
+    assert torch.equal(patched(weight, patches, "w", torch.float16), exact), "only where it is for bfloat16"
+    kept = patched(weight, [*patches, Patch(Adapter("denoiser", {"w": (Difference(rand(256, 192)),)}))], "w", torch.bfloat16)
+    assert kept.dtype == torch.float32, "anything else is done in float32"
