@@ -82,6 +82,11 @@ class Prison:
                 assert spec.validate is not None
                 answer = waited(spec.validate(asked["inputs"], asked["linked"]))
                 return {"value": answer if answer is None or isinstance(answer, bool | str) else str(answer)}
+            case "choices":
+                port = spec.port(asked["port"])
+                assert port is not None
+                listed = port.choices(self.folders) if callable(port.choices) else port.choices
+                return {"value": list(listed or ())}
             case "needs":
                 assert spec.needs is not None
                 return {"value": [str(name) for name in waited(spec.needs(asked["inputs"], run)) or ()]}
@@ -158,7 +163,10 @@ def load(path: Path, folders: Folders) -> Iterable[Any]:
 def run(line: socket.socket, config: Mapping[str, Any], refused: Exception | None) -> None:
     """Load the pack and answer; if the process could not be confined, only say so."""
     given: Any = {name: Path(path) for name, path in config["folders"].items()}
-    folders = Folders(**given)
+    more: Any = {
+        name: {kind: tuple(map(Path, paths)) for kind, paths in kinds.items()} for name, kinds in config["more_folders"].items()
+    }
+    folders = Folders(**given, **more)
     prison = Prison(line, {}, folders, {})
     failures: list[list[str]] = []
     try:

@@ -22,12 +22,12 @@ from typing import Any
 from engine.folders import PROJECT, Folders
 from engine.packs import wire
 from engine.packs.confinement import Permissions, supported
-from engine.packs.described import output_of, port_of
+from engine.packs.described import spec_of
 from engine.packs.environment import site_of
 from engine.packs.trust import digest
 from engine.registry import Failure
 from engine.run import CancelledError, Run
-from engine.spec import Blocked, Expand, NodeSpec, Outcome
+from engine.spec import NodeSpec
 
 log = logging.getLogger(__name__)
 START_SECONDS = 120.0
@@ -72,7 +72,7 @@ class Cell:
         ready = self.start()
         version = digest(self.path)
         failures = [Failure(str(module), str(message), str(lines)) for module, message, lines in ready["failures"]]
-        return [*(self.spec(told, version) for told in ready["specs"]), *failures]
+        return [*(spec_of(self, told, version) for told in ready["specs"]), *failures]
 
     def start(self) -> dict[str, Any]:
         if (why := supported()) is not None:
@@ -125,6 +125,10 @@ class Cell:
     def config(self) -> dict[str, Any]:
         assert self._scratch is not None
         folders = {name: str(self.folders.work(name)) for name in ("input", "output", "temp", "user")}
+        more = {
+            name: {kind: [str(path) for path in paths] for kind, paths in getattr(self.folders, name).items()}
+            for name in ("extra", "first")
+        }
         folders |= {"base": str(self.folders.base), "models": str(self.folders.models or self.folders.base / "models")}
         read = [str(self.path), str(PROJECT / "engine"), str(PROJECT / "nodes"), folders["models"], folders["input"]]
         read += [str(root) for kind in self.folders.kinds() for root in self.folders.roots(kind)]
@@ -137,7 +141,13 @@ class Cell:
             "read": [*read, *self.permissions.read], "write": write, "network": self.permissions.network,
             "subprocesses": self.permissions.subprocesses, "memory": self.permissions.memory,
         }  # fmt: skip
-        return {"path": str(self.path.resolve()), "folders": folders, "permissions": permissions, "environment": environment}
+        return {
+            "path": str(self.path.resolve()),
+            "folders": folders,
+            "more_folders": more,
+            "permissions": permissions,
+            "environment": environment,
+        }
 
     def stop(self) -> None:
         """End the process; what stayed in it is gone."""
@@ -173,6 +183,15 @@ class Cell:
                     case "error":
                         raise IsolationError(f"{said.get('message') or said.get('kind')} ({said.get('kind')}, in {self.name})")
                 wire.send(self._line, self.favour(said, run), self.number)
+
+    def ask_if_idle(self, **message: Any) -> Any:
+        """The answer to what cannot wait for a job: None while one is at work."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self.ask(Run(), VALIDATE_SECONDS, **message)["value"]
+        finally:
+            self._lock.release()
 
     def told_of(self, run: Run) -> dict[str, Any]:
         """What a node in there may know of its job; the prompt is told once a job."""
@@ -249,47 +268,6 @@ class Cell:
         if isinstance(value, Handle):
             raise wire.WireError("this value was in a process that has ended. Run the node that made it again.")
         raise wire.WireError(f"a {type(value).__name__} cannot be given to an isolated pack: it holds what only this process has")
-
-    # Node types
-
-    def spec(self, told: Mapping[str, Any], version: str) -> NodeSpec:
-        """A node type from its words."""
-        name = str(told["type"])
-        asks = set(told["asks"])
-
-        def call(inputs: Mapping[str, Any], run: Run) -> Outcome:
-            said = self.ask(run, op="call", type=name, inputs=dict(inputs))
-            run.emit_ui(**said["ui"])
-            value = said["value"]
-            return value if isinstance(value, Blocked | Expand) else tuple(value)
-
-        def fingerprint(inputs: Mapping[str, Any], run: Run) -> Any:
-            return self.ask(run, op="fingerprint", type=name, inputs=dict(inputs))["value"]
-
-        def validate(inputs: Mapping[str, Any], linked: Mapping[str, str]) -> Any:
-            if not self._lock.acquire(blocking=False):
-                return None  # it is at work: a server that checks a prompt must not wait for that
-            try:
-                given = {"inputs": dict(inputs), "linked": dict(linked)}
-                return self.ask(Run(), VALIDATE_SECONDS, op="validate", type=name, **given)["value"]
-            finally:
-                self._lock.release()
-
-        def needs(inputs: Mapping[str, Any], run: Run) -> Any:
-            return self.ask(run, op="needs", type=name, inputs=dict(inputs))["value"]
-
-        words = ("title", "category", "description", "output_node", "input_is_list", "keyed_by_id", "retry", "deprecated",
-                 "experimental", "dev_only", "api_node", "checks_types", "essentials_category",
-                 "intermediate_output")  # fmt: skip
-        return NodeSpec(
-            type=name, call=call, inputs=tuple(port_of(port) for port in told["inputs"]),
-            outputs=tuple(output_of(*one) for one in told["outputs"]), module=f"custom_nodes.{self.name}", version=version,
-            lane="io" if told["lane"] == "io" else "device", dynamic=port_of(told["dynamic"]) if told["dynamic"] else None,
-            search_aliases=tuple(told["search_aliases"]), hidden=dict(told["hidden"]),
-            checks_itself=frozenset(told["checks_itself"]),
-            fingerprint=fingerprint if "fingerprint" in asks else None, validate=validate if "validate" in asks else None,
-            needs=needs if "needs" in asks else None, **{word: told[word] for word in words},
-        )  # fmt: skip
 
 
 def plain(value: Any) -> Any:

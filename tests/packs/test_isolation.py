@@ -28,12 +28,19 @@ PACK = Path(__file__).parent / "hostile"
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("base")
+    base = tmp_path_factory.mktemp("base")
+    for place in ("models/loras", "elsewhere"):
+        (base / place).mkdir(parents=True)
+    return base
+
+
+def folders_of(base: Path) -> Folders:
+    return Folders(base=base, extra={"loras": (base / "elsewhere",)})
 
 
 @pytest.fixture(scope="module")
 def cell(base: Path) -> Iterator[Cell]:
-    cell = Cell(PACK, Folders(base=base), Permissions(memory=4 << 30))
+    cell = Cell(PACK, folders_of(base), Permissions(memory=4 << 30))
     yield cell
     cell.stop()
 
@@ -46,7 +53,7 @@ def specs(cell: Cell) -> dict[str, NodeSpec]:
 
 @pytest.fixture
 def loom(specs: dict[str, NodeSpec], base: Path) -> Iterator[Loom]:
-    loom = Loom(specs=specs, folders=Folders(base=base))
+    loom = Loom(specs=specs, folders=folders_of(base))
     yield loom
     loom.executor.close()
 
@@ -139,6 +146,24 @@ def test_pictures_go_in_and_out_and_objects_stay_inside(loom: Loom) -> None:
     results = loom.run(nodes)
     assert results.ui["show"]["text"] == ["object"]
     assert results.ui["width"]["text"] == ["16"]
+
+
+def test_models_that_come_later_are_seen_wherever_they_are(cell: Cell, loom: Loom, base: Path) -> None:
+    (choices,) = (port.choices for port in loom.specs["HostileModels"].inputs)
+    assert callable(choices)
+    assert choices(loom.folders) == []
+    for place in (base / "models" / "loras", base / "elsewhere"):
+        (place / f"of {place.name}.safetensors").write_text(f"in {place.name}")
+    assert choices(loom.folders) == ["of elsewhere.safetensors", "of loras.safetensors"]
+    for name in ("elsewhere", "loras"):
+        node = {"class_type": "HostileModels", "inputs": {"name": f"of {name}.safetensors"}}
+        assert loom.run({"1": node}).ui["1"]["text"] == [f"in {name}"]
+    with cell._lock:
+        done: list[Any] = []
+        thread = threading.Thread(target=lambda: done.append(choices(loom.folders)))
+        thread.start()
+        thread.join(20)
+    assert done == [["of elsewhere.safetensors", "of loras.safetensors"]], "those of last time while it is at work"
 
 
 def test_what_only_this_process_has_does_not_go_in(loom: Loom) -> None:

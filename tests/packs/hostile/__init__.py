@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+import folder_paths
+
 SECRET = []
 
 
@@ -124,6 +126,21 @@ class Pictures:
         return (image * 2, object())
 
 
+class Models:
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"name": (folder_paths.get_filename_list("loras"),)}}
+
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "go"
+    CATEGORY = "hostile"
+    OUTPUT_NODE = True
+
+    def go(self, name):
+        path = folder_paths.get_full_path_or_raise("loras", name)
+        return {"ui": {"text": [Path(path).read_text()]}, "result": (name,)}
+
+
 class Things:
     @classmethod
     def INPUT_TYPES(cls):
@@ -156,4 +173,5 @@ class Check:
         return (what,)
 
 
-NODE_CLASS_MAPPINGS = {"HostileCheck": Check, "Hostile": Hostile, "HostilePictures": Pictures, "HostileThings": Things}
+NODES = (Models, Check, Pictures, Things)
+NODE_CLASS_MAPPINGS = {"Hostile": Hostile, **{f"Hostile{node.__name__}": node for node in NODES}}

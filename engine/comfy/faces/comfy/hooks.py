@@ -41,4 +41,7 @@ class HookGroup:
 
 
 def set_hooks_for_conditioning(cond: Any, hooks: Any, append_hooks: bool = True, cache: Any = None) -> Any:
-    return cond if hooks is None else [[embedding, {**options, "hooks": hooks}] for embedding, options in cond]
+    """The conditioning with HOOKS of a native node; those a pack made itself have nothing in them."""
+    from engine.diffusion.hooks import Hooks, with_hooks
+
+    return with_hooks(cond, hooks) if isinstance(hooks, Hooks) else cond
