@@ -2,7 +2,7 @@
 
     python benchmarks/lora.py [--family sdxl] [--loras 10] [--rank 16] [--threads 2]
 
-Weights are random half precision in memory; the LoRAs cover every projection of every attention and feed-forward block.
+Weights are random half precision, mapped from a file; the LoRAs cover every projection of every attention and feed-forward block.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -36,15 +37,21 @@ def configuration(family: str) -> UNetConfig:
     return UNetConfig(4, 4, (320, 640, 1280, 1280), ((1, 1), (1, 1), (1, 1), (0, 0)), 1, up, 768, linear=False, vector=None)
 
 
-def make_part(config: UNetConfig) -> Part:
+def make_part(config: UNetConfig, folder: str) -> Part:
+    """A network whose weights are mapped from a file in ``folder``."""
     import torch
 
+    from engine.diffusion.containers import read_tensors
     from engine.diffusion.families import unet
     from engine.diffusion.parts import Part, straight
+    from engine.diffusion.saving import Entry, stream_tensors, write
 
-    names = {name: parameter.shape for name, parameter in unet.build(config).named_parameters()}
+    shapes = {name: parameter.shape for name, parameter in unet.build(config).named_parameters()}
     noise = torch.randn(1 << 24, generator=torch.Generator().manual_seed(0)).half() * 0.02
-    stored = {name: filled(shape, noise) for name, shape in names.items()}
+    entries = {name: Entry(torch.float16, tuple(shape)) for name, shape in shapes.items()}
+    path = Path(folder, "unet.safetensors")
+    write(path, stream_tensors(entries, (filled(shape, noise) for shape in shapes.values()), {}))
+    stored = read_tensors(path).tensors
     return Part("denoiser", lambda: unet.build(config), straight(stored), stored)
 
 
@@ -78,17 +85,18 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(options.threads)
-    measure(options)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(options, folder)
 
 
-def measure(options: argparse.Namespace) -> None:
+def measure(options: argparse.Namespace, folder: str) -> None:
     from engine.diffusion.lora import read_adapters
     from engine.diffusion.patches import Patch
     from engine.diffusion.precision import steady_allocator
     from engine.diffusion.residency import Residency
 
     steady_allocator()
-    part = make_part(configuration(options.family))
+    part = make_part(configuration(options.family), folder)
     files = [make_lora(part, options.rank, seed) for seed in range(options.loras)]
     place = Residency("cpu")
     modules = len(files[0]) // 2
