@@ -10,7 +10,6 @@ import ctypes
 import errno
 import os
 import platform
-import resource
 import struct
 import sys
 from collections.abc import Iterable, Mapping
@@ -91,6 +90,8 @@ def supported() -> str | None:
 
 def confine(permissions: Permissions) -> None:
     """Give up everything else, for good. OSError if the kernel does not play along: then nothing of the pack may run."""
+    import resource  # which only Unix has
+
     libc = _libc()
     libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     _must(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
