@@ -8,6 +8,7 @@ import pytest
 
 from .conftest import ROOT, serve
 from .editor import Editor
+from .test_everyone import AXE, SERIOUS
 
 NAME, PASSWORD = "ann", "a long password of ann's"
 
@@ -73,6 +74,27 @@ def test_a_session_that_ends_asks_again_and_nothing_is_lost(visitor, guarded):
     dialog.wait_for(state="detached")
     Editor(visitor, guarded).until("() => Boolean(window.__test?.app?.canvas)", seconds=60)
     assert visitor.evaluate("() => window.__test.app.docs.value.map((doc) => doc.id)") == tabs
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_axe_finds_nothing_serious_on_the_login_page(browser, guarded, theme):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=theme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"{guarded}/login")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate(SERIOUS) == []
+    context.close()
+
+
+def test_the_login_page_speaks_russian_to_who_reads_russian(browser, guarded):
+    context = browser.new_context(locale="ru-RU")
+    page = context.new_page()
+    page.goto(f"{guarded}/login")
+    page.get_by_label("Имя").fill(NAME)
+    page.get_by_label("Пароль").fill("wrong")
+    page.get_by_role("button", name="Войти").click()
+    page.get_by_role("alert").get_by_text("Имя или пароль неверны.").wait_for()
+    context.close()
 
 
 def test_one_signs_out_from_the_menu(visitor, guarded):

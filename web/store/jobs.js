@@ -307,7 +307,7 @@ function finished(id, entry) {
 
 /** @param {any} data of an execution_error @returns {import('./run.js').RunError} */
 export function errorOf(data) {
-  return { path: String(data.node_id ?? ''), type: data.exception_type ?? 'error', message: String(data.exception_message ?? 'The run failed.').trim(), traceback: data.traceback };
+  return { path: String(data.node_id ?? ''), type: data.exception_type ?? 'error', message: String(data.exception_message ?? '').trim() || String(data.exception_type ?? data.node_type ?? '?'), traceback: data.traceback };
 }
 
 /** @param {Record<string, any>} errors @returns {import('./run.js').RunError[]} */

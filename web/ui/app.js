@@ -56,7 +56,7 @@ function Palettes({ app }) {
 
 /** @param {() => void} fn */
 function whenIdle(fn) {
-  if ('requestIdleCallback' in globalThis) requestIdleCallback(fn, { timeout: 1500 });
+  if ('requestIdleCallback' in globalThis) requestIdleCallback(fn, { timeout: 400 });
   else setTimeout(fn, 200);
 }
 
