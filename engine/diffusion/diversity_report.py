@@ -6,6 +6,8 @@ import base64
 import html
 import io
 import json
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -76,27 +78,34 @@ def _thumbnail(image: Tensor) -> Image:
 
 def scatter(diversity: Diversity, across: str = "distance") -> Image:
     """Diversity to the right, fidelity (without a judge: network calls) upwards, with both intervals."""
+    return plot(numbers(diversity)["settings"], across)
+
+
+def plot(lines: Sequence[dict[str, Any]], across: str = "distance") -> Image:
+    """The scatter of the settings that ``numbers`` wrote."""
     from PIL import Image as PILImage
     from PIL import ImageDraw, ImageFont
 
-    lines = numbers(diversity)["settings"]
     judged = all("fidelity" in line for line in lines)
     xs = [line[across] for line in lines]
-    ys = [line["fidelity"] if judged else {"mean": line["calls"], "low": line["calls"], "high": line["calls"]} for line in lines]
+    ys = [line["fidelity"] if judged else dict.fromkeys(("mean", "low", "high"), line["calls"]) for line in lines]
     picture = PILImage.new("RGB", PLOT, BACKGROUND)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
-    left, right, top, bottom = 70, PLOT[0] - 30, 30, PLOT[1] - 60 - 20 * ((len(lines) + 1) // 2)
-    most_x, most_y = max(x["high"] for x in xs) * 1.1 or 1.0, 1.05 if judged else max(y["high"] for y in ys) * 1.1
+    left, right, top, bottom = 70, PLOT[0] - 30, 40, PLOT[1] - 60 - 20 * ((len(lines) + 1) // 2)
+    ticks_x, ticks_y = round_ticks(min(x["low"] for x in xs), max(x["high"] for x in xs)), round_ticks(*_ends(ys, judged))
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return left + (right - left) * x / most_x, bottom - (bottom - top) * y / most_y
+        (x0, x1), (y0, y1) = ((ticks[0], ticks[-1]) for ticks in (ticks_x, ticks_y))
+        return left + (right - left) * (x - x0) / (x1 - x0), bottom - (bottom - top) * (y - y0) / (y1 - y0)
 
-    for k in range(6):
-        column, row = place(most_x * k / 5, most_y * k / 5)
+    for tick in ticks_x:
+        column, _ = place(tick, ticks_y[0])
         pen.line((column, top, column, bottom), "#262a33")
+        pen.text((column, bottom + 6), f"{tick:.4g}", INK, font=font, anchor="ma")
+    for tick in ticks_y:
+        _, row = place(ticks_x[0], tick)
         pen.line((left, row, right, row), "#262a33")
-        pen.text((column, bottom + 6), f"{most_x * k / 5:.3g}", INK, font=font, anchor="ma")
-        pen.text((left - 8, row), f"{most_y * k / 5:.3g}", INK, font=font, anchor="rm")
+        pen.text((left - 8, row), f"{tick:.0%}" if judged else f"{tick:.4g}", INK, font=font, anchor="rm")
     for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
         colour = DOTS[i % len(DOTS)]
         pen.line((*place(x["low"], y["mean"]), *place(x["high"], y["mean"])), colour)
@@ -109,6 +118,19 @@ def scatter(diversity: Diversity, across: str = "distance") -> Image:
     pen.text(((left + right) / 2, bottom + 26), f"diversity ({across})", INK, font=font, anchor="ma")
     pen.text((left, 8), "prompt fidelity" if judged else "network calls a picture", INK, font=font)
     return picture
+
+
+def _ends(ys: Sequence[dict[str, float]], judged: bool) -> tuple[float, float]:
+    return min(y["low"] for y in ys), 1.0 if judged else max(y["high"] for y in ys)
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Five or so round numbers with both within."""
+    span = max(high - low, 1e-3 * abs(high), 1e-6)
+    unit = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(unit * k for k in (1, 2, 5, 10) if span / (unit * k) <= 5)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [k * step for k in range(first, max(last, first + 1) + 1)]
 
 
 def page(diversity: Diversity, title: str = "Diversity") -> str:

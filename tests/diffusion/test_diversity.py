@@ -21,7 +21,7 @@ from engine.diffusion.diversity import (
     variety,
     vendi,
 )
-from engine.diffusion.diversity_report import as_json, contact_sheet, numbers, page, png, scatter
+from engine.diffusion.diversity_report import as_json, contact_sheet, numbers, page, png, round_ticks, scatter
 from engine.diffusion.diversity_run import Bench, Diversity, SeedsNoise, Setting, judged
 from engine.diffusion.residency import Residency
 from engine.diffusion.sampling import RandomNoise, named_sampler, schedule
@@ -159,6 +159,15 @@ def test_a_report_is_written_as_numbers_pictures_and_a_page(report: Diversity) -
     written = page(report)
     assert "one step &lt;&amp;&gt;" in written
     assert written.count("data:image/png;base64,") == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.17, 0.38), (0.06, 1.0), (4.0, 40.0), (1.0, 1.0), (0.0, 0.0), (3e-4, 2e4)])
+def test_an_axis_holds_its_values_between_a_few_round_numbers(low: float, high: float) -> None:
+    ticks = round_ticks(low, high)
+    assert ticks[0] <= low + 1e-9
+    assert ticks[-1] >= high - 1e-9
+    assert 2 <= len(ticks) <= 7
+    assert ticks == sorted(set(ticks))
 
 
 def test_settings_of_other_prompts_do_not_belong(report: Diversity) -> None:
