@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from engine.folders import Folders
@@ -18,7 +19,7 @@ from engine.packs import wire
 from engine.packs.described import described
 from engine.registry import Failure, is_foreign, load_pack
 from engine.run import CancelledError, Job, Run
-from engine.spec import NodeSpec
+from engine.spec import Link, NodeSpec
 
 
 @dataclass
@@ -103,7 +104,7 @@ class InnerRun(Run):
             prison.job = told
         job = Job(
             id=told["job"], prompt=prison.job["prompt"], extra=prison.job["extra"] or {}, folders=prison.folders,
-            previews=told["previews"],
+            previews=told["previews"], steps={id: step_of(id, step) for id, step in told["steps"].items()},
         )  # fmt: skip
         super().__init__(told["node"], told["type"], told["display"], None, job, told["call_index"])
         self.prison = prison
@@ -135,6 +136,15 @@ class InnerRun(Run):
         told = {"data": whole, "extension": extension, "prefix": prefix, "kind": kind, "width": width, "height": height}
         saved = self.prison.ask(op="save", **told)
         return Saved(saved["filename"], saved["subfolder"], saved["type"], Path(saved["path"]))
+
+
+def step_of(id: str, told: Mapping[str, Any]) -> Any:
+    """A step as far as a node may look at it."""
+    links = {name: Link(node, output) for name, (node, output) in told["links"].items()}
+    return SimpleNamespace(
+        id=id, spec=SimpleNamespace(type=told["type"]), params=told["params"] or {}, links=links, display=told["display"],
+        parent=told["parent"],
+    )  # fmt: skip
 
 
 def inference() -> Any:

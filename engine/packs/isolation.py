@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.folders import PROJECT, Folders
+from engine.graph import Step
 from engine.packs import wire
 from engine.packs.confinement import Permissions, supported
 from engine.packs.described import spec_of
@@ -60,7 +61,9 @@ class Cell:
     _line: socket.socket | None = None
     _scratch: tempfile.TemporaryDirectory[str] | None = None
     _life: int = 0
-    _job: tuple[int, str] = (0, "")
+    _told: tuple[Any, ...] | None = None
+    _graphs: frozenset[str] = frozenset()
+    """Node types that want to see the graph as it has become."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -71,6 +74,7 @@ class Cell:
         """Start it and ask what it has."""
         ready = self.start()
         version = digest(self.path)
+        self._graphs = frozenset(told["type"] for told in ready["specs"] if "DYNPROMPT" in told["hidden"].values())
         failures = [Failure(str(module), str(message), str(lines)) for module, message, lines in ready["failures"]]
         return [*(spec_of(self, told, version) for told in ready["specs"]), *failures]
 
@@ -200,10 +204,12 @@ class Cell:
             "job": job.id, "node": run.node, "type": run.type, "display": run.display, "call_index": run.call_index,
             "previews": job.previews,
         }  # fmt: skip
-        if self._job != (self._life, job.id) or not job.id:
-            self._job = (self._life, job.id)
-            told |= {"prompt": plain(job.prompt), "extra": plain(job.extra)}
-        return told
+        about = (self._life, run.prompt, job.extra)
+        if self._told is None or any(new is not old for new, old in zip(about, self._told, strict=True)):
+            self._told = about
+            told |= {"prompt": plain(run.prompt), "extra": plain(job.extra)}
+        wanted = job.steps if run.type in self._graphs else {run.node: job.steps[run.node]} if run.node in job.steps else {}
+        return {**told, "steps": {id: step_in_words(step) for id, step in wanted.items()}}
 
     def next(self, until: float | None, run: Run | None) -> dict[str, Any]:
         """The next message. A stopped job gives it a moment, then ends the process; so does a time that is up."""
@@ -268,6 +274,17 @@ class Cell:
         if isinstance(value, Handle):
             raise wire.WireError("this value was in a process that has ended. Run the node that made it again.")
         raise wire.WireError(f"a {type(value).__name__} cannot be given to an isolated pack: it holds what only this process has")
+
+
+def step_in_words(step: Step) -> dict[str, Any]:
+    links = {name: [link.node, link.output] for name, link in step.links.items()}
+    return {
+        "type": step.spec.type,
+        "params": plain(dict(step.params)),
+        "links": links,
+        "display": step.display,
+        "parent": step.parent,
+    }
 
 
 def plain(value: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -177,6 +179,16 @@ def test_a_new_pack_works_at_once(base: Path) -> None:
     assert "MyFirstBrightness" in types(base)[0]
     assert packs(base, "new", "my-first") == 2
     assert packs(base, "new", "../bad") == 2
+
+
+def test_where_nothing_can_be_confined_the_command_says_so_and_changes_nothing(
+    base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    assert packs(base, "trust", "mine", "--isolate") == 2
+    assert "mine cannot be isolated: packs can be isolated on Linux only, and this is Darwin." in capsys.readouterr().err
+    assert not (base / "user" / "packs.json").exists()
 
 
 def test_a_broken_record_is_not_guessed_at(base: Path) -> None:
