@@ -211,6 +211,7 @@ def test_a_sweep_runs_each_value_against_each_and_shows_them_side_by_side_whenev
     assert edges() == (["0", "255", "65280"], ["16", "32"])
     assert grid.locator("img").nth(4).get_attribute("alt") == "255, 32"
     grid.locator("td button").nth(4).click()
+    quick.page.locator(".light img").wait_for()
     quick.key("i")
     assert re.search(r"width\s+32", quick.page.locator(".light-info").inner_text())
     quick.key("Escape")
