@@ -89,6 +89,7 @@ export class Mini {
     pen.strokeStyle = theme.edge;
     pen.lineWidth = 1;
     for (const group of graph.groups.values()) pen.strokeRect(group.box[0] * m + this.map.x, group.box[1] * m + this.map.y, group.box[2] * m, group.box[3] * m);
+    if (graph.id) for (const box of [graph.inputBox, graph.outputBox]) pen.strokeRect(box[0] * m + this.map.x, box[1] * m + this.map.y, box[2] * m, box[3] * m);
     /** @type {Map<string, number[]>} */ const byColour = new Map();
     for (let i = 0; i < graph.count; i++) {
       const type = graph.list[i].outputs[0]?.type;
