@@ -105,6 +105,7 @@ def load_denoiser(path: Path, place: Place | None = None) -> Checkpoint:
     """The denoiser alone, of a file of its own or of a whole checkpoint."""
     file = read(path)
     found = bind(file)
+    _check_names(found, {name for name in file.tensors if found.prefix and not name.startswith(found.prefix)}, file)
     check_complete(path, found.part)
     return Checkpoint(path, found.family, found.part, place or PlaceOnCpu(), metadata=file.metadata)
 

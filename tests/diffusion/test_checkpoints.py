@@ -315,6 +315,13 @@ def test_a_vae_given_as_a_checkpoint_says_so_and_the_other_way_round(tmp_path: P
         load_clip([vae], "sdxl")
 
 
+def test_a_denoiser_of_a_whole_checkpoint_loads_whatever_is_beside_it(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors", {**sd1(), "some_other.part.weight": torch.zeros(1)})
+    assert load_denoiser(path).family.name == "sd1"
+    with pytest.raises(CheckpointError, match=r"model\.diffusion_model\.odd\.weight belong to nothing known"):
+        load_denoiser(saved(tmp_path / "b.safetensors", {**sd1(), "model.diffusion_model.odd.weight": torch.zeros(1)}))
+
+
 def test_a_denoiser_in_diffusers_layout_loads(tmp_path: Path) -> None:
     family = SDXL(originals.SDXL_TINY)
     tensors = originals.filled(family.build().state_dict())
@@ -322,8 +329,10 @@ def test_a_denoiser_in_diffusers_layout_loads(tmp_path: Path) -> None:
     loaded = load_denoiser(path)
     assert loaded.family == family
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in loaded.denoiser.weights().items())
-    with pytest.raises(CheckpointError, match="fancy"):
-        load_checkpoint(saved(tmp_path / "odd.safetensors", {**tensors, "fancy.weight": torch.zeros(1)}))
+    odd = saved(tmp_path / "odd.safetensors", {**tensors, "fancy.weight": torch.zeros(1), "ema.decay": torch.zeros(1)})
+    for load in (load_checkpoint, load_denoiser):
+        with pytest.raises(CheckpointError, match=r"fancy\.weight belong to nothing known"):
+            load(odd)
 
 
 def test_a_configuration_beside_the_file_may_say_that_it_predicts_velocity(tmp_path: Path) -> None:
