@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.clip import Clip
 from engine.diffusion.lora import AdapterError, apply_lora, read_adapters, spellings, unmatched
 from engine.diffusion.model import Model
-from engine.diffusion.parts import Part
+from engine.diffusion.parts import Part, PlaceOnCpu
 from engine.diffusion.patches import (
     Adapter,
     Delta,
@@ -30,6 +31,7 @@ from engine.diffusion.patches import (
 from engine.diffusion.residency import Residency
 from engine.diffusion.sampling import ksampler
 from tests.diffusion.demo import CHECKPOINT, RESIDENCY, demo_model, empty, prompt
+from tests.diffusion.test_checkpoints import saved, sdxl
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -320,3 +322,33 @@ def test_patches_for_a_bfloat16_network_round_twice_and_no_more() -> None:
     assert torch.equal(patched(weight, patches, "w", torch.float16), exact), "only where it is for bfloat16"
     kept = patched(weight, [*patches, Patch(Adapter("denoiser", {"w": (Difference(rand(256, 192)),)}))], "w", torch.bfloat16)
     assert kept.dtype == torch.float32, "anything else is done in float32"
+
+
+@pytest.mark.parametrize(
+    ("tower", "prefix", "dots", "endings"),
+    [
+        ("l", "lora_te1_", False, (".lora_up.weight", ".lora_down.weight")),
+        ("g", "lora_te2_", False, (".lora_up.weight", ".lora_down.weight")),
+        ("l", "text_encoder.", True, (".lora_B.weight", ".lora_A.weight")),
+        ("g", "text_encoder_2.", True, (".lora_B.weight", ".lora_A.weight")),
+        ("l", "text_encoder.", True, (".lora_linear_layer.up.weight", ".lora_linear_layer.down.weight")),
+        ("g", "text_encoders.clip_g.transformer.", True, (".lora_up.weight", ".lora_down.weight")),
+    ],
+)
+def test_both_of_sdxls_text_encoders_under_every_spelling(
+    tower: str, prefix: str, dots: bool, endings: tuple[str, str], tmp_path: Path
+) -> None:
+    """A LoRA for one tower changes that one's features and no other's; G is stored in open_clip's layout, its q, k, v in one."""
+    clip = load_checkpoint(saved(tmp_path / "xl.safetensors", sdxl()), PlaceOnCpu()).clip
+    assert clip is not None
+    part = next(part for part in clip.parts if part.role == f"clip_{tower}")
+    tensors, targets = {}, set()
+    for module in ("self_attn.q_proj", "self_attn.out_proj", "mlp.fc1"):
+        name = f"text_model.encoder.layers.0.{module}"
+        up, down = factors(part.weights()[name + ".weight"])
+        targets.add(name + ".weight")
+        spelled = prefix + (name if dots else name.replace(".", "_"))
+        tensors |= {spelled + endings[0]: up, spelled + endings[1]: down}
+    (adapter,) = read_adapters(tensors, clip.parts)
+    assert (adapter.role, adapter.deltas.keys()) == (part.role, targets)
+    assert unmatched(tensors, clip.parts) == []
