@@ -39,6 +39,7 @@ class Editor:
             self.page.keyboard.press("Escape")
             self.page.evaluate("() => window.__test.clear()")
             self.page.mouse.move(1, 1)
+            self.until("() => !window.__test.counters.later")
             self.settle()
         except Exception:
             return False

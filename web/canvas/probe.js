@@ -15,7 +15,11 @@ export function probe(stage) {
       return stage.frames.frames;
     },
     get idle() {
-      return !stage.frames.asked && !stage.later;
+      return !stage.frames.asked;
+    },
+    /** draws that wait for a timer */
+    get later() {
+      return stage.later;
     },
     /** the last scene draw */
     get scene() {
