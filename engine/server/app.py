@@ -118,11 +118,19 @@ def announce(options: Options) -> None:
     """Where the server is, who may use it, and where it looks for models."""
     for host in options.hosts:
         print(f"Latent Loom is at {address(options, host)}")
-    print("Login: needed" if options.login_needed else "Login: not needed, only this machine can reach the server")
+    print(f"Login: {who_may(options)}")
     roots = options.folders.models or options.folders.base / "models"
     more = sorted({str(path) for paths in (*options.folders.first.values(), *options.folders.extra.values()) for path in paths})
     print(f"Models: {roots}" + "".join(f"\n        {path}" for path in more[:8]))
     sys.stdout.flush()
+
+
+def who_may(options: Options) -> str:
+    if options.login_needed:
+        return "needed"
+    if options.loopback:
+        return "not needed, only this machine can reach the server"
+    return "not needed (--no-login): WHOEVER REACHES THIS ADDRESS MAY DO EVERYTHING HERE"
 
 
 def serve(settings: Settings) -> int:

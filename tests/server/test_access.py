@@ -13,6 +13,8 @@ from urllib.error import HTTPError
 import pytest
 
 from engine.server.access import Role
+from engine.server.app import who_may
+from engine.server.options import Options
 from engine.server.routes import ROUTES
 from tests.server.conftest import Reply, Server, chain, waiting
 from tests.server.process import PROJECT, Process
@@ -271,6 +273,17 @@ def test_names_that_others_could_point_here(make_server: Callable[..., Server]) 
     server = make_server(hosts=("0.0.0.0",), login=False, allowed_hosts=("studio.example",))
     for host, status in (("192.168.1.5:8188", 200), ("studio.example", 200), ("evil.example", 403), ("127.0.0.1", 200)):
         assert server.get("/queue", headers={"Host": host}).status == status
+
+
+@pytest.mark.parametrize(
+    ("hosts", "login", "said"),
+    [
+        (("127.0.0.1",), None, "only this machine"), (("::1",), True, "needed"), (("0.0.0.0", "::"), None, "needed"),
+        (("0.0.0.0",), False, "WHOEVER REACHES"), (("127.0.0.1", "192.168.1.5"), False, "WHOEVER REACHES"),
+    ],
+)  # fmt: skip
+def test_who_may_is_said_at_the_start(hosts: tuple[str, ...], login: bool | None, said: str) -> None:
+    assert said in who_may(Options(hosts=hosts, login=login))
 
 
 def test_listening_beyond_this_machine_demands_users(tmp_path: Path) -> None:
