@@ -3,7 +3,7 @@
 import pytest
 
 from .scenes import HELLO
-from .test_panels import DOC, QUICK, panel, run
+from .test_panels import DOC, ORDER, QUICK, panel, run, three_waiting
 
 
 @pytest.fixture
@@ -94,36 +94,22 @@ def test_statistics_say_time_and_memory_of_each_node(editor):
 
 
 def test_waiting_jobs_are_moved_edited_and_taken_out_by_menu(quick):
-    body = panel(quick, "queue")
-    body.get_by_label("Pause the queue").click()
-    body.locator(".notice").wait_for()
-    try:
-        for color in (1, 2, 3):
-            change = f"(e) => e.change({{ op: 'value', id: 1, key: 3, name: 'color', value: {color} }})"
-            quick.page.evaluate(f"() => {DOC}.edit('x', {change})")
-            quick.focus()
-            quick.key("Control+Enter")
-            quick.until(f"() => window.__test.app.jobs.queue.value.length === {color}")
-        order = "() => window.__test.app.jobs.queue.value.map((job) => job.prompt['1'].inputs.color).join()"
-        assert quick.page.evaluate(order) == "1,2,3"
+    with three_waiting(quick) as body:
 
         def choose(row, name):
             body.locator(".job").nth(row).get_by_label("More").click()
             quick.page.get_by_role("menuitem", name=name, exact=True).click()
 
         choose(2, "Earlier")
-        quick.until(f"() => ({order})() === '1,3,2'")
+        quick.until(f"() => ({ORDER})() === '1,3,2'")
         choose(0, "Later")
-        quick.until(f"() => ({order})() === '3,1,2'")
+        quick.until(f"() => ({ORDER})() === '3,1,2'")
         body.locator(".job").nth(2).drag_to(body.locator(".job").nth(0))
-        quick.until(f"() => ({order})() === '2,3,1'")
+        quick.until(f"() => ({ORDER})() === '2,3,1'")
         tabs = quick.page.evaluate("() => window.__test.app.docs.value.length")
         choose(1, "Take out and edit")
-        quick.until(f"() => ({order})() === '2,1' && window.__test.app.docs.value.length === {tabs} + 1")
+        quick.until(f"() => ({ORDER})() === '2,1' && window.__test.app.docs.value.length === {tabs} + 1")
         assert quick.value(1, "color") == 3
-    finally:
-        body.get_by_label("Go on with the queue").click()
-    quick.until("() => window.__test.app.jobs.queue.value.length === 0", seconds=40)
 
 
 def test_a_job_that_ended_is_opened_to_be_edited_and_run_again(quick):

@@ -1,5 +1,6 @@
 """Around the canvas: running, the queue, the gallery, files, palettes, settings. Real keys, the real server."""
 
+import contextlib
 import re
 import uuid
 from pathlib import Path
@@ -84,26 +85,35 @@ def test_an_error_is_said_in_words_and_leads_to_its_node(quick):
     assert quick.page.evaluate(f"() => {DOC}.run.stateOf({DOC}, 1).state") == "error"
 
 
-def test_the_queue_pauses_moves_and_lets_go_of_jobs(quick):
-    body = panel(quick, "queue")
+ORDER = "() => window.__test.app.jobs.queue.value.map((job) => job.prompt['1'].inputs.color).join()"
+
+
+@contextlib.contextmanager
+def three_waiting(editor):
+    """The queue panel while three jobs wait, of the colours 1, 2, 3; afterwards what is left of them runs."""
+    body = panel(editor, "queue")
     body.get_by_label("Pause the queue").click()
     body.locator(".notice").wait_for()
     try:
-        for value in (1, 2, 3):
-            change = f"(e) => e.change({{ op: 'value', id: 1, key: 3, name: 'color', value: {value} }})"
-            quick.page.evaluate(f"() => {DOC}.edit('x', {change})")
-            quick.focus()
-            quick.key("Control+Enter")
-            quick.until(f"() => window.__test.app.jobs.queue.value.length === {value}")
-        order = "() => window.__test.app.jobs.queue.value.map((job) => job.prompt['1'].inputs.color)"
-        assert quick.page.evaluate(order) == [1, 2, 3]
-        body.locator(".job").nth(2).get_by_label("Run next").click()
-        quick.until(f"() => ({order})()[0] === 3")
-        body.locator(".job").nth(1).get_by_label("Take out of the queue").click()
-        quick.until("() => window.__test.app.jobs.queue.value.length === 2")
+        for color in (1, 2, 3):
+            change = f"(e) => e.change({{ op: 'value', id: 1, key: 3, name: 'color', value: {color} }})"
+            editor.page.evaluate(f"() => {DOC}.edit('x', {change})")
+            editor.focus()
+            editor.key("Control+Enter")
+            editor.until(f"() => window.__test.app.jobs.queue.value.length === {color}")
+        assert editor.page.evaluate(ORDER) == "1,2,3"
+        yield body
     finally:
         body.get_by_label("Go on with the queue").click()
-    quick.until("() => window.__test.app.jobs.queue.value.length === 0", seconds=30)
+    editor.until("() => window.__test.app.jobs.queue.value.length === 0", seconds=40)
+
+
+def test_the_queue_pauses_moves_and_lets_go_of_jobs(quick):
+    with three_waiting(quick) as body:
+        body.locator(".job").nth(2).get_by_label("Run next").click()
+        quick.until(f"() => ({ORDER})() === '3,1,2'")
+        body.locator(".job").nth(1).get_by_label("Take out of the queue").click()
+        quick.until(f"() => ({ORDER})() === '3,2'")
 
 
 def test_a_workflow_saved_twice_keeps_a_version_and_shows_what_changed(quick):
