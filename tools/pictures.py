@@ -63,7 +63,8 @@ class Studio:
         prompt = override(read_workflow(workflow, Settings(), self.registry, self.folders), changes, seed=seed)
         job = Job(id=uuid.uuid4().hex, prompt=prompt.raw, folders=self.folders, residency=self.residency)
         shown = self.executor.run_sync(build(prompt, self.registry.specs, self.folders), job).ui
-        file = next(image for ui in shown.values() for image in ui.get("images", []))
+        files = [image for ui in shown.values() for image in ui.get("images", [])]
+        file = min(files, key=lambda image: image["type"] != "output")  # a saved picture before a preview
         return Image.open(self.folders.work(file["type"]) / file["subfolder"] / file["filename"]).convert("RGB")
 
 

@@ -114,6 +114,7 @@ class Ways:
 
     def doses(self) -> Iterator[Setting]:
         """The base model with a little of the LoRA, all along or where the picture is nearly done."""
+        yield self.guided(8, name="base, 8 steps, no LoRA")
         for steps, strengths in ((20, (0.1, 0.3)), (8, (0.1, 0.2, 0.3, 0.5))):
             for strength in strengths:
                 model = self.base.with_patches(self.adapter, strength)
