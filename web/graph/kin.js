@@ -36,13 +36,35 @@ export class Kinship {
   /** Links of a graph that cannot work, and why. @param {Place} place @returns {Map<number, Reason>} */
   clashes(place) {
     /** @type {Map<number, Reason>} */ const found = new Map();
-    if (this.empty) return found;
+    if (this.empty || this.alike(place)) return found;
     this.known.clear();
     for (const node of place.graph.list) {
       if (!node.def || node.def.virtual || place.graph.flow.subs.has(node.type)) continue;
       for (const [slot, reason] of this.inside(place, node)) found.set(/** @type {number} */ (node.inputs[slot].link), reason);
     }
     return found;
+  }
+
+  /** Whether all files a graph names are of one family and one number of channels, as in most graphs: then nothing can clash. @param {Place} place */
+  alike({ graph, outer }) {
+    if (outer || graph.flow.subs.size) return false;
+    /** @type {Map<import('./defs.js').NodeDef, {name: string, folder: string}[]>} */ const named = new Map();
+    /** @type {Set<string>} */ const families = new Set();
+    /** @type {Set<number>} */ const channels = new Set();
+    for (const node of graph.list) {
+      if (!node.def) continue;
+      let files = named.get(node.def);
+      if (!files) named.set(node.def, (files = node.def.widgets.flatMap(({ name }) => FOLDERS.filter(([pattern]) => pattern.test(name)).map(([, folder]) => ({ name, folder })))));
+      for (const { name, folder } of files) {
+        if (node.inputs.some((slot) => slot.widget?.name === name && slot.link !== null)) return false;
+        const widget = node.widgets.find((one) => one.name === name);
+        const found = widget && this.lineages[folder]?.[String(valueOf(node, widget))];
+        if (found?.family) families.add(found.family);
+        if (found?.channels) channels.add(found.channels);
+      }
+      if (families.size > 1 || channels.size > 1) return false;
+    }
+    return true;
   }
 
   /** Why a wire that is not there yet could not work. @param {Place} place @param {{node: any, slot: number}} from @param {{node: any, slot?: number}} to @returns {Reason|null} */

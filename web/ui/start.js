@@ -136,7 +136,7 @@ export class App extends Emitter {
     this.active.value = doc;
     this.canvas?.setDoc(doc);
     this.emit('active', doc);
-    void this.drafts.save(doc);
+    this.drafts.later(doc);
     void this.drafts.session();
     if (this.ready.peek()) this.jobs.adopt();
   }
