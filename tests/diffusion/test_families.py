@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion import autoencoder_kl
-from engine.diffusion.families import FAMILIES, unet
+from engine.diffusion.families import FAMILIES, beside, unet
 from engine.diffusion.families.family import Family, Residuals
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sd2 import SD2
@@ -221,7 +221,7 @@ def test_guidance_of_a_distilled_network_is_embedded_as_diffusers_does() -> None
     from diffusers import LatentConsistencyModelPipeline
 
     theirs = LatentConsistencyModelPipeline.get_guidance_scale_embedding(None, torch.tensor([7.5]), embedding_dim=256)  # type: ignore[arg-type]
-    assert torch.allclose(unet.guidance_embedding(7.5, 256), theirs, atol=1e-5)
+    assert torch.allclose(beside.guidance_embedding(7.5, 256), theirs, atol=1e-5)
     family = SD1(replace(originals.SD1_TINY, time_cond=256))
     tensors = originals.filled(originals.denoiser(family))
     assert SD1.recognise(tensors, {}, {}) == family

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine import events
-from engine.diffusion.families import unet
+from engine.diffusion.families import beside
 from engine.folders import Folders
 from engine.run import Job, Run
 from engine.types import Conditioning
@@ -68,7 +68,7 @@ def test_an_inpainting_network_without_a_mask_sees_grey() -> None:
     family = originals.SD1(originals.SD1_INPAINT)
     seen = family.condition(torch.zeros(1, 77, 768), {}, torch.zeros(1, 4, 8, 8))["concat"]
     assert seen[:, 0].eq(1).all()
-    assert torch.allclose(seen[0, 1:, 0, 0], torch.tensor(unet.GREY))
+    assert torch.allclose(seen[0, 1:, 0, 0], torch.tensor(beside.GREY))
 
 
 def test_a_training_configuration_tells_prediction_and_layer(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import networks
-from engine.diffusion.families import unet
+from engine.diffusion.families import beside, unet
 from engine.diffusion.families.family import Defaults, Inputs, Prediction, Residuals, batch_equal, repeat_to
 from engine.diffusion.families.sd1 import LATENT
 from engine.diffusion.families.unet import HEAD, RESNET, TIME_IDS, UNetConfig
@@ -78,7 +78,7 @@ class SVD:
         numbers[0] -= 1  # as it was trained: the frames between, not the frames
         return {
             "context": repeat_to(tensor.to(x.device), frames),
-            "concat": torch.zeros_like(x) if picture is None else unet.fit(picture, x),
+            "concat": torch.zeros_like(x) if picture is None else beside.fit(picture, x),
             "time_ids": torch.tensor([numbers], device=x.device).repeat(frames, 1),
             "frames": torch.full((frames, 1), frames, device=x.device),
         }

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from engine.diffusion.families import unet
+from engine.diffusion.families import beside, unet
 from engine.diffusion.families.family import Inputs, repeat_to
 from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.parts import KeyMap, Tensors
@@ -94,7 +94,7 @@ class UnCLIP(SD2):
         noise = torch.randn(embedding.shape, generator=torch.Generator().manual_seed(seed % (1 << 63)))
         kept = cosine_kept(level)
         mixed = kept**0.5 * (embedding - mean) / spread + (1 - kept) ** 0.5 * noise
-        return torch.cat([mixed * spread + mean, unet.sinusoids(torch.tensor([float(level)]), width)], dim=1)
+        return torch.cat([mixed * spread + mean, beside.sinusoids(torch.tensor([float(level)]), width)], dim=1)
 
 
 def cosine_kept(level: int) -> float:

@@ -6,7 +6,6 @@ The layout is that of CompVis/stable-diffusion ``ldm/modules/diffusionmodules/op
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import networks
+from engine.diffusion.families.beside import fit, guidance_embedding, inpainting
 from engine.diffusion.families.family import Inputs, Prediction, Residuals, repeat_to
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import KeyMap, Row, Tensors, working_dtype
@@ -22,9 +22,6 @@ from engine.diffusion.parts import KeyMap, Row, Tensors, working_dtype
 HEAD = 64  # channels of an attention head in models with linear projections; the others have 8 heads whatever the width
 HEADS = 8
 TIME_IDS = 256  # sinusoidal features of each of SDXL's size numbers
-
-GREY = (0.8223, -0.6876, 0.6364, 0.1380)
-"""Mid grey as Stable Diffusion 1's VAE makes it, scaled for a denoiser: what ComfyUI shows inpainting networks without a mask."""
 
 RESNET = {
     "in_layers.0": "norm1",
@@ -270,22 +267,6 @@ def conditioned(
     return inputs
 
 
-def inpainting(options: Mapping[str, Any], x: Tensor, latent: LatentFormat) -> Tensor:
-    """What an inpainting network sees beside the latent: (B, 1 + C, h, w), the mask (1: draw here) and the kept picture.
-
-    ``options`` holds ``concat_mask`` and ``concat_latent_image`` (a VAE latent), or what the sampler knows: ``denoise_mask``
-    and ``latent_image`` (as the denoiser sees it). Without a mask the whole picture is to be drawn, on grey.
-    """
-    mask = options.get("concat_mask", options.get("denoise_mask"))
-    image = options.get("concat_latent_image")
-    image = options.get("latent_image") if image is None else latent.inside(image)
-    if mask is None:
-        grey = torch.tensor(GREY, device=x.device, dtype=x.dtype).view(1, -1, 1, 1)
-        return torch.cat([torch.ones_like(x[:, :1]), grey.expand_as(x)], dim=1)
-    image = torch.zeros_like(x) if image is None else fit(image, x)
-    return torch.cat([fit(mask.reshape(-1, 1, *mask.shape[-2:]), x).round(), image], dim=1)
-
-
 def overlooked(config: UNetConfig, options: Mapping[str, Any], masked: bool) -> str | None:
     """What a network that sees more than the latent was not given, with the cure; None if nothing is wrong."""
     extra = config.in_channels - config.out_channels
@@ -294,29 +275,6 @@ def overlooked(config: UNetConfig, options: Mapping[str, Any], masked: bool) -> 
     if extra == config.out_channels:
         return "This model edits a picture and got none: connect InstructPixToPixConditioning, or choose another model."
     return "This is an inpainting model without a hole to fill: connect InpaintModelConditioning, or choose the plain model."
-
-
-def guidance_embedding(guidance: float, width: int) -> Tensor:
-    """Sines and cosines (1, width) of the guidance a network was distilled with. Luo et al. 2023, https://arxiv.org/abs/2310.04378."""
-    half = width // 2
-    frequencies = torch.exp(torch.arange(half) * (-math.log(10_000.0) / (half - 1)))
-    angles = 1000.0 * guidance * frequencies
-    return torch.cat([angles.sin(), angles.cos()])[None]
-
-
-def sinusoids(values: Tensor, width: int) -> Tensor:
-    """Cosines, then sines (B, width) of numbers (B,), as UNets are told timesteps."""
-    half = width // 2
-    angles = values[:, None].float() * torch.exp(torch.arange(half) * (-math.log(10_000.0) / half))
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
-
-
-def fit(picture: Tensor, x: Tensor) -> Tensor:
-    """``picture`` (b, c, h, w) resized to the height, width, batch, device and dtype of ``x``."""
-    picture = picture.to(x)
-    if picture.shape[-2:] != x.shape[-2:]:
-        picture = torch.nn.functional.interpolate(picture, size=x.shape[-2:], mode="bilinear")
-    return repeat_to(picture, x.shape[0])
 
 
 def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residuals: Residuals | None = None) -> Tensor:
