@@ -13,6 +13,7 @@ from engine.server.bodies import json_answer, read_bytes, read_query
 from engine.server.paths import below, writing
 from engine.server.refusal import Refusal
 from engine.server.site import site_of
+from engine.server.versions import keep
 
 MAX_LISTED = 20_000
 
@@ -120,16 +121,18 @@ async def get_file(request: web.Request) -> web.StreamResponse:
 
 
 async def put_file(request: web.Request) -> web.Response:
-    """Write a file, whole or not at all; 409 where there is one and ``overwrite`` is false."""
+    """Write a file, whole or not at all; 409 where there is one and ``overwrite`` is false. A workflow's last five versions stay."""
     query = read_query(request, WriteQuery)
     path = file_of(request, "file")
     data = await read_bytes(request)
-    await asyncio.to_thread(write, path, data, query.overwrite.lower() != "false")
+    await asyncio.to_thread(write, path, data, query.overwrite.lower() != "false", root_of(request))
     return told(request, path, query)
 
 
-def write(path: Path, data: bytes, overwrite: bool) -> None:
+def write(path: Path, data: bytes, overwrite: bool, root: Path) -> None:
     try:
+        if overwrite and path.is_file() and path.read_bytes() != data:
+            keep(path, root)
         with writing(path, overwrite=overwrite) as file:
             file.write(data)
     except FileExistsError:

@@ -186,6 +186,19 @@ def test_previews_and_channels(server: Server) -> None:
     assert server.get("/view?filename=cut.png&type=input&preview=webp").status in (415, 422)
 
 
+def test_the_last_five_versions_of_a_workflow_stay_whoever_overwrites_it(server: Server) -> None:
+    for text in (b"[0]", b"[0]", b"[1]", b"[2]", b"[3]", b"[4]", b"[5]", b"[6]"):
+        server.post("/userdata/workflows%2Fdeep%2Fkept.json", data=text)
+    found = server.get("/userdata?dir=workflows/.versions/deep/kept.json").json
+    assert len(found) == 5
+    names = [f"workflows/.versions/deep/kept.json/{name}".replace("/", "%2F") for name in sorted(found)]
+    assert [server.get(f"/userdata/{name}").body for name in names] == [b"[1]", b"[2]", b"[3]", b"[4]", b"[5]"]
+    assert server.get("/userdata/workflows%2Fdeep%2Fkept.json").body == b"[6]"
+    server.post("/userdata/elsewhere%2Fx.json", data=b"1")
+    server.post("/userdata/elsewhere%2Fx.json", data=b"2")
+    assert server.get("/userdata?dir=elsewhere&recurse=true").json == ["x.json"]
+
+
 def test_userdata(server: Server) -> None:
     assert server.get("/userdata").status == 400
     assert server.get("/userdata?dir=workflows").status == 404

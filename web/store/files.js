@@ -5,7 +5,6 @@ import { ApiError } from '../net/api.js';
 
 export const FOLDER = 'workflows';
 const VERSIONS = `${FOLDER}/.versions`;
-const KEPT = 5;
 
 /** @typedef {{pack: string, name: string, thumbnail: boolean}} Template pack '' = shipped */
 /** @typedef {{path: string, name: string, modified: number, size: number}} Saved path without the folder */
@@ -52,22 +51,10 @@ export class Files {
     return JSON.parse(await this.api.readUserFile(`${FOLDER}/${path}`));
   }
 
-  /** Writes a workflow; what was there before becomes a version. @param {string} path @param {any} data */
+  /** Writes a workflow; the server keeps what was there before as a version. @param {string} path @param {any} data */
   async write(path, data) {
-    const text = JSON.stringify(data);
-    const before = await this.api.readUserFile(`${FOLDER}/${path}`).catch(() => null);
-    if (before === text) return;
-    if (before !== null) await this.keep(path, before);
-    await this.api.writeUserFile(`${FOLDER}/${path}`, text);
+    await this.api.writeUserFile(`${FOLDER}/${path}`, JSON.stringify(data));
     await this.refresh();
-  }
-
-  /** @param {string} path @param {string} text */
-  async keep(path, text) {
-    const stamp = new Date().toISOString().replace(/[:.]/g, '-');
-    await this.api.writeUserFile(`${VERSIONS}/${path}/${stamp}.json`, text);
-    const old = (await this.versions(path)).slice(KEPT);
-    await Promise.all(old.map((version) => this.api.deleteUserFile(`${VERSIONS}/${path}/${version}`).catch(() => null)));
   }
 
   /** Names of the kept versions, newest first. @param {string} path @returns {Promise<string[]>} */
