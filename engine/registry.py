@@ -36,13 +36,15 @@ class Failure:
 class Registry:
     """Node types by name; ``seconds`` is what each pack took to import. The first of two with one name stays.
 
-    ``absent`` are packs that are there and do not run, and why.
+    ``absent`` are packs that are there and do not run, and why. ``web_folders`` are the editor's scripts of packs that run
+    elsewhere, by the name they are served under.
     """
 
     specs: dict[str, NodeSpec] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     absent: dict[Path, str] = field(default_factory=dict)
+    web_folders: dict[str, Path] = field(default_factory=dict)
 
     def add(self, specs: Iterable[NodeSpec | Failure]) -> None:
         for spec in specs:

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     isolated.add_argument("--allow-subprocesses", action="store_true", help="it may start programs")
     isolated.add_argument("--read", action="append", type=Path, default=[], metavar="DIR", help="it may read files under DIR")
     isolated.add_argument("--write", action="append", type=Path, default=[], metavar="DIR", help="it may also write there")
+    isolated.add_argument(
+        "--scripts", action=argparse.BooleanOptionalAction, default=None, help="its scripts run in the editor's page, or not"
+    )
     isolated.add_argument("--memory", type=float, metavar="GB", help="address space it may have (16)")
 
 
@@ -108,7 +111,8 @@ def isolated(said: argparse.Namespace, ledger: Ledger, pack: Path) -> bool:
     """Whether it is to be confined: as was said, else as it was; naming a permission says so too."""
     from engine.packs.places import PackError
 
-    named = said.allow_network or said.allow_subprocesses or said.read or said.write or said.memory is not None
+    flags = said.allow_network or said.allow_subprocesses or said.read or said.write
+    named = flags or said.memory is not None or said.scripts is not None
     if said.isolate is False and named:
         raise PackError("permissions are for isolated packs: without isolation a pack may do everything you may.")
     return bool(said.isolate or named) if said.isolate is not None or named else ledger.entry(pack).isolated
@@ -120,20 +124,35 @@ def isolate(said: argparse.Namespace, ledger: Ledger, pack: Path) -> list[str]:
     from engine.packs.environment import make
     from engine.packs.permissions import declared, granted, missing
     from engine.packs.places import PackError
+    from engine.packs.trust import files_of
 
     if (why := supported()) is not None:
         raise PackError(f"{pack.name} cannot be isolated: {why}. Nothing has changed.")
-    permissions = granted(said, ledger.entry(pack))
+    before = ledger.entry(pack)
+    permissions = granted(said, before)
+    scripts = said.scripts if said.scripts is not None else bool(said.isolate) or before.scripts
     made = make(pack, ledger.path.parent)
-    ledger.trust(pack, isolated=True, permissions=permissions)
+    ledger.trust(pack, isolated=True, permissions=permissions, scripts=scripts)
     lines = [f"Installed for it alone: {', '.join(made)}"] if made else []
     more = f"; besides: {permissions.words()}" if permissions.words() else ""
     lines.append(f"{pack.name} runs from the next start on, in a process of its own, until one of its files changes.")
     lines.append(f"It reads its own files, models and input, and writes output and temp{more}. Nothing else is open to it.")
+    if any(file.suffix in (".js", ".mjs") for file in files_of(pack)):
+        lines.append(told_of_scripts(pack, scripts))
     lacking = missing(declared(pack), permissions)
     if lacking:
         lines.append(f"It says it needs more. To allow that: python main.py packs trust {pack.name} {lacking}")
     return lines
+
+
+def told_of_scripts(pack: Path, scripts: bool) -> str:
+    command = f"python main.py packs trust {pack.name}"
+    if not scripts:
+        return f"Its scripts for the editor are left out. To have them in the page: {command} --scripts"
+    return (
+        "Its scripts for the editor run in the page, with the rights of whoever is logged in there: they are not confined. "
+        f"To leave them out: {command} --no-scripts"
+    )
 
 
 def summary(pack: Path) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import inspect
 import socket
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Prison:
     folders: Folders
     objects: dict[int, Any]
     last: int = 0
+    unsent: bool = False
+    """Whether the pack had something to tell clients."""
     job: Mapping[str, Any] = field(default_factory=dict)
     """The prompt and the metadata of the job at work: they come with its first call."""
 
@@ -59,7 +62,7 @@ class Prison:
             for number in asked.get("drop", ()):
                 self.objects.pop(number, None)
             try:
-                self.tell(op="done", **self.answer(asked))
+                self.tell(op="done", **self.answer(asked), unsent=self.unsent)
             except CancelledError:
                 self.tell(op="cancelled")
             except (Exception, SystemExit) as error:
@@ -170,6 +173,24 @@ def load(path: Path, folders: Folders) -> Iterable[Any]:
     return load_pack(path)
 
 
+def brought(prison: Prison) -> dict[str, Any]:
+    """What the pack has for a server: its web folders, and how many routes and prompt handlers nobody will call."""
+    comfy = sys.modules.get("engine.comfy.host")
+    if comfy is None:
+        return {"web": {}, "routes": 0, "handlers": 0}
+
+    def unsent(event: str | int, data: Any, sid: str | None = None) -> None:
+        prison.unsent = True
+
+    host = comfy.host()
+    host.send = unsent
+    server = importlib.import_module("engine.comfy.faces.server").PromptServer.instance
+    return {
+        "web": {name: str(folder) for name, folder in host.web_folders.items()},
+        "routes": len(server.routes) + len(server.app.added), "handlers": len(server.on_prompt_handlers),
+    }  # fmt: skip
+
+
 def run(line: socket.socket, config: Mapping[str, Any], refused: Exception | None) -> None:
     """Load the pack and answer; if the process could not be confined, only say so."""
     given: Any = {name: Path(path) for name, path in config["folders"].items()}
@@ -187,7 +208,8 @@ def run(line: socket.socket, config: Mapping[str, Any], refused: Exception | Non
                 failures.append([found.module, found.message, found.traceback])
             else:
                 prison.specs[found.type] = found
-        prison.tell(op="ready", specs=[described(spec, folders) for spec in prison.specs.values()], failures=failures)
+        specs = [described(spec, folders) for spec in prison.specs.values()]
+        prison.tell(op="ready", specs=specs, failures=failures, **brought(prison))
     except (Exception, SystemExit) as error:
         prison.tell(op="error", kind=type(error).__name__, message=str(error), lines=traceback.format_exception(error))
         return

@@ -25,6 +25,7 @@ from engine.packs import wire
 from engine.packs.confinement import Permissions, supported
 from engine.packs.described import spec_of
 from engine.packs.environment import site_of
+from engine.packs.scripts import web_folders_in
 from engine.packs.trust import digest
 from engine.registry import Failure
 from engine.run import CancelledError, Run
@@ -56,12 +57,15 @@ class Cell:
     folders: Folders
     permissions: Permissions = field(default_factory=Permissions)
     environment: Path | None = None
+    web_folders: dict[str, Path] = field(default_factory=dict)
+    """Scripts for the editor by the name they are served under: they run in the page, not here."""
     dropped: list[tuple[int, int]] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
     _line: socket.socket | None = None
     _scratch: tempfile.TemporaryDirectory[str] | None = None
     _life: int = 0
     _told: tuple[Any, ...] | None = None
+    _silenced: bool = False
     _graphs: frozenset[str] = frozenset()
     """Node types that want to see the graph as it has become."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -75,6 +79,9 @@ class Cell:
         ready = self.start()
         version = digest(self.path)
         self._graphs = frozenset(told["type"] for told in ready["specs"] if "DYNPROMPT" in told["hidden"].values())
+        self.web_folders = web_folders_in(self.path, ready["web"])
+        if left := [f"{int(ready[what])} {what}" for what in ("routes", "handlers") if ready[what]]:
+            self.left_out(" and ".join(left).replace("handlers", "prompt handlers"))
         failures = [Failure(str(module), str(message), str(lines)) for module, message, lines in ready["failures"]]
         return [*(spec_of(self, told, version) for told in ready["specs"]), *failures]
 
@@ -181,6 +188,9 @@ class Cell:
                 said = self.next(until, run)
                 match said.get("op"):
                     case "done":
+                        if said.get("unsent") and not self._silenced:
+                            self._silenced = True
+                            self.left_out("messages to clients")
                         return said
                     case "cancelled":
                         raise CancelledError
@@ -266,6 +276,13 @@ class Cell:
                 )  # fmt: skip
                 return {**saved.ui(), "path": str(saved.path)}
         raise self.ended(f"{self.name} asked for {asked.get('op')!r}, which there is not. Its process was ended.")
+
+    def left_out(self, what: str) -> None:
+        log.warning(
+            "%s is isolated: its %s are left out. If it does not work without them and you trust it with your rights: "
+            "python main.py packs trust %s --no-isolate",
+            self.name, what, self.name,
+        )  # fmt: skip
 
     def number(self, value: Any) -> int:
         """The number of an object that is in there; others cannot go in."""

@@ -31,8 +31,10 @@ def load_nodes(settings: Settings, residency: Callable[[], Any] | None = None) -
     A pack runs when its user has trusted it as it is; packs in a folder that was named in extra_model_paths are.
     """
     directories = settings.packs()
-    read = reader(settings, _foreign(settings, residency))
+    scripts: dict[str, Path] = {}
+    read = reader(settings, _foreign(settings, residency), scripts)
     registry = load(packs=directories, only=settings.pack_names(), refuse=refusal(settings), read=read)
+    registry.web_folders = scripts
     names = {f"{directory.name}.{path.stem}" for directory in directories for path in pack_paths(directory)}
     for name in names & registry.seconds.keys():
         log.info("%s: %.2f s", name, registry.seconds[name])
@@ -62,8 +64,13 @@ def refusal(settings: Settings) -> Callable[[Path], str | None]:
     return refuse
 
 
-def reader(settings: Settings, foreign: Callable[[Path], Any]) -> Callable[[Path], Iterable[NodeSpec | Failure]]:
-    """Gives the node types of a pack: imported into this process, or from a process of its own where it is to be isolated."""
+def reader(
+    settings: Settings, foreign: Callable[[Path], Any], scripts: dict[str, Path]
+) -> Callable[[Path], Iterable[NodeSpec | Failure]]:
+    """Gives the node types of a pack: imported into this process, or from a process of its own where it is to be isolated.
+
+    ``scripts`` is given the editor's scripts of isolated packs.
+    """
     ledger = Ledger.read(ledger_path(settings))
 
     def read(path: Path) -> Iterable[NodeSpec | Failure]:
@@ -74,6 +81,9 @@ def reader(settings: Settings, foreign: Callable[[Path], Any]) -> Callable[[Path
         environment = ready(path, settings.folders().work("user"))
         cell = isolation.Cell(path, settings.folders(), entry.permissions, environment)
         specs: list[NodeSpec | Failure] = cell.specs()
+        for name, folder in cell.web_folders.items() if entry.scripts else ():
+            if scripts.setdefault(name, folder) != folder:
+                log.warning("%s: its scripts are left out, another pack's are called %s too", path.name, name)
         return specs
 
     return read
@@ -88,7 +98,7 @@ def standing(settings: Settings) -> Callable[[Path], str]:
             return ledger.state(path)
         entry = ledger.entry(path)
         if entry.isolated:
-            return ", ".join(filter(None, ["isolated", entry.permissions.words()]))
+            return ", ".join(filter(None, ["isolated", entry.permissions.words(), "" if entry.scripts else "no scripts"]))
         if ledger.state(path) == "trusted":
             return "trusted"
         return "runs: all trusted" if settings.trust_all_packs else "runs: named folder"

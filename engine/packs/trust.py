@@ -33,13 +33,17 @@ class LedgerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one pack; ``digest`` is of its files when it was trusted, ``permissions`` count where it is isolated."""
+    """What is known of one pack; ``digest`` is of its files when it was trusted.
+
+    ``permissions`` and ``scripts`` (whether the editor has its scripts) count where it is isolated.
+    """
 
     digest: str = ""
     disabled: bool = False
     source: str = ""
     isolated: bool = False
     permissions: Permissions = Permissions()
+    scripts: bool = True
 
     @classmethod
     def of(cls, written: dict[str, Any]) -> Entry:
@@ -78,9 +82,18 @@ class Ledger:
         self.entries[_key(pack)] = entry
         self.write()
 
-    def trust(self, pack: Path, *, isolated: bool = False, permissions: Permissions | None = None, source: str = "") -> None:
+    def trust(
+        self,
+        pack: Path,
+        *,
+        isolated: bool = False,
+        permissions: Permissions | None = None,
+        scripts: bool = True,
+        source: str = "",
+    ) -> None:
         """Let the pack run as it is now."""
-        self.put(pack, Entry(digest(pack), False, source or self.entry(pack).source, isolated, permissions or Permissions()))
+        source = source or self.entry(pack).source
+        self.put(pack, Entry(digest(pack), False, source, isolated, permissions or Permissions(), scripts))
 
     def disable(self, pack: Path) -> None:
         self.put(pack, replace(self.entry(pack), disabled=True))

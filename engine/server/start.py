@@ -5,6 +5,7 @@ import importlib.util
 import json
 import logging
 import sys
+from collections import ChainMap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ def engine_of(settings: Settings) -> Engine:
     return Engine(
         registry.specs, executor.run, free, failures=list(registry.failures), residency=residency, close=executor.close,
         absent=registry.whose,
-        web_folders=guests.web_folders if guests else {}, replacements=guests.replacements if guests else {}, guests=guests,
+        web_folders=ChainMap(guests.web_folders, registry.web_folders) if guests else registry.web_folders,
+        replacements=guests.replacements if guests else {}, guests=guests,
     )  # fmt: skip
 
 
