@@ -37,7 +37,9 @@ import diffusers
 from diffusers import FluxTransformer2DModel, StableDiffusionPipeline, EulerDiscreteScheduler
 from diffusers.loaders.lora_base import PreTrainedModel
 assert EulerDiscreteScheduler(use_beta_sigmas=True)
-assert all(getattr(diffusers, name) is cls for name, cls in ours.items())
+assert all(getattr(diffusers, name, cls) is cls for name, cls in ours.items())
+import importlib
+assert all(getattr(importlib.import_module(networks.CLASSES[name]), name) is cls for name, cls in ours.items())
 print("whole")
 """
 
