@@ -54,6 +54,10 @@ class Jobs(Protocol):
         """Take waiting jobs away: these, or all."""
         ...
 
+    def put(self, job_id: str, prompt: dict[str, Any], extra: dict[str, Any], targets: list[str] | None, first: bool) -> None:
+        """Queue a prompt, at the end or before all that waits; GraphError with its problems if nothing of it can run."""
+        ...
+
     def free(self, models: bool, results: bool) -> None:
         """Let models go, and results, as soon as no job runs."""
         ...

@@ -1,6 +1,7 @@
 """A run of a sampler on a model that packs hung something on: their wrappers around it, and whom it is made for.
 
-``OUTER_SAMPLE``, ``PREDICT_NOISE`` and ``CALC_COND_BATCH`` are called here, the wrappers of the network in ``model_options``.
+``OUTER_SAMPLE``, ``PREDICT_NOISE`` and ``CALC_COND_BATCH`` are called here, those of the sampler in ``sampled``, those of the
+network in ``wrapped``.
 """
 
 from __future__ import annotations
@@ -89,12 +90,27 @@ class Around:
                 callback(face.model_patcher)
             outer = wrappers(self.owner, "outer_sample")
             if not outer:
-                return walk(Listening(guider, face), noise, sampler, sigmas, latent)
+                return self.walked(walk, guider, face, noise, sampler, sigmas, latent)
             return self.wrapped(outer, face, walk, noise, sampler, sigmas, latent)
         finally:
             RUNNING.reset(token)
             for callback in self.owner.get_all_callbacks("on_cleanup"):
                 callback(face.model_patcher)
+
+    def walked(
+        self, walk: Any, guider: Any, face: Any, noise: Any, sampler: Any, sigmas: Tensor, latent: Mapping[str, Any]
+    ) -> Any:
+        """The run itself, once ``PREPARE_SAMPLING`` wrappers have had their say, by a sampler in ``SAMPLER_SAMPLE`` wrappers."""
+        from engine.comfy.sampled import Sampled, prepared
+        from engine.diffusion.sampling import fitted
+
+        samples = fitted(latent["samples"], face.model_patcher.engine.family.latent)
+        if prepared(self.owner, face, samples.shape):
+            guider = face.to_engine()
+        listening = Listening(guider, face)
+        if inner := wrappers(self.owner, "sampler_sample"):
+            sampler = Sampled(sampler, inner, listening, noise, {**latent, "samples": samples})
+        return walk(listening, noise, sampler, sigmas, latent)
 
     def wrapped(
         self, outer: list[Any], face: Any, walk: Any, noise: Any, sampler: Any, sigmas: Tensor, latent: Mapping[str, Any]
@@ -111,8 +127,8 @@ class Around:
             if denoise_mask is not None:
                 given["noise_mask"] = denoise_mask
             used = outward(sampler) if callback is None else heard(outward(sampler), callback, len(sigmas) - 1)
-            guider = Listening(face.to_engine(), face)
-            last[:] = walk(guider, GivenNoise(noise, seed), used, sigmas, {**given, "samples": latent_image})
+            given["samples"] = latent_image
+            last[:] = self.walked(walk, face.to_engine(), face, GivenNoise(noise, seed), used, sigmas, given)
             return last[0]["samples"]
 
         samples = fitted(latent["samples"], face.model_patcher.engine.family.latent)
@@ -129,11 +145,13 @@ class Listening:
 
     def __init__(self, guider: Any, face: Any) -> None:
         self.guider, self.face = guider, face
+        self.clean: Tensor | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.guider, name)
 
     def start(self, network: Any, x: Tensor, inpaint: Any, journal: Any) -> Any:
+        self.clean = x
         denoise = self.guider.start(network, x, inpaint, journal)
         owner = self.face.model_patcher
         batch, predict = wrappers(owner, "calc_cond_batch"), wrappers(owner, "predict_noise")

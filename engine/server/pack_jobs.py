@@ -1,6 +1,7 @@
 """The server's jobs as packs of nodes may ask for them, from any thread."""
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +41,30 @@ class PackJobs:
             self.site.runtime.forget(job_id)
             self.site.listeners.tell(job_id, None)
         self.site.worker.wake()
+
+    def put(self, job_id: str, prompt: dict[str, Any], extra: dict[str, Any], targets: list[str] | None, first: bool) -> None:
+        """For the user whose job runs; an id that is no UUID, or none, gets one."""
+        from engine.jobs.job import Submission
+        from engine.server.access import DEFAULT_ID
+        from engine.server.prompts import CANONICAL, SECRET
+
+        site, engine = self.site, self.site.runtime.loaded
+        if engine is None or site.store.remaining >= site.options.max_queue:
+            raise RuntimeError(
+                f"The queue takes no more: {site.store.remaining} jobs wait, the bound is {site.options.max_queue}."
+            )
+        running = site.worker.running
+        owner = running.job.owner if running is not None else DEFAULT_ID
+        kept = {name: value for name, value in extra.items() if name not in SECRET}
+        graph = site.runtime.check(engine, prompt, targets or None, site.folders_of(owner))
+        chosen = CANONICAL.fullmatch(job_id) is not None
+        wanted = Submission(
+            prompt=prompt, targets=graph.targets, owner=owner, client_id=kept.get("client_id"), extra=kept,
+            id=job_id if chosen else str(uuid.uuid4()), chosen_id=chosen, front=first,
+        )  # fmt: skip
+        site.store.submit(wanted).result()
+        site.worker.wake()
+        site.hub.queue_changed()
 
     def free(self, models: bool, results: bool) -> None:
         engine = self.site.runtime.loaded

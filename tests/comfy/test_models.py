@@ -87,21 +87,34 @@ def test_each_way_of_sampling_makes_the_same_picture(loom: Loom, expected: Any, 
     "what",
     ["nothing", "cfg", "old cfg", "pre", "post", "wrapper", "attn1", "attn2 replace", "attn2 output", "diff", "input block",
      "output block", "again", "without attention", "outer_sample", "predict_noise", "calc_cond_batch", "apply_model",
-     "diffusion_model"],
+     "diffusion_model", "prepare_sampling", "sampler_sample", "model of its own"],
 )  # fmt: skip
 def test_what_changes_nothing_changes_nothing(loom: Loom, expected: Any, what: str) -> None:
     assert torch.allclose(image(loom, native(what)), expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("what", ["scale", "weaker skips", "fewer steps"])
+@pytest.mark.parametrize("what", ["scale", "weaker skips", "fewer steps", "other noise"])
 def test_what_changes_something_changes_the_picture(loom: Loom, expected: Any, what: str) -> None:
     assert not torch.allclose(image(loom, native(what)), expected, atol=2e-2)
 
 
+def test_a_sampler_wrapper_and_an_outer_one_cut_the_steps_alike(loom: Loom) -> None:
+    assert torch.allclose(image(loom, native("half by sampler")), image(loom, native("fewer steps")), atol=1e-5)
+
+
+def test_another_prompt_in_prepare_sampling_is_that_prompt(loom: Loom, expected: Any) -> None:
+    nodes = native()
+    nodes["x"]["inputs"]["positive"] = ["neg", 0]
+    changed = image(loom, native("other prompt"))
+    assert torch.allclose(changed, image(loom, nodes), atol=1e-5)
+    assert not torch.allclose(changed, expected, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("what", "times"),
-    [("outer_sample", 1), ("predict_noise", 4), ("calc_cond_batch", 4), ("apply_model", 4), ("diffusion_model", 4)],
-)
+    [("outer_sample", 1), ("predict_noise", 4), ("calc_cond_batch", 4), ("apply_model", 4), ("diffusion_model", 4),
+     ("prepare_sampling", 1), ("sampler_sample", 1)],
+)  # fmt: skip
 def test_wrappers_and_callbacks_are_called(loom: Loom, what: str, times: int) -> None:
     called = seen("called", [])
     called.clear()

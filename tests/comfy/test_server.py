@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 import urllib.error
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,30 @@ def test_packs_see_the_queue_and_what_has_run(server: Process) -> None:
     assert first in shown["before"]
     assert finished(server, last)["outputs"]["1"]["word"] == ["LAST"]
     assert server.get(f"/history/{unwanted}") == {}
+
+
+def put(server: Process, **inputs: Any) -> Any:
+    node = {"class_type": "Visitor Put", "inputs": inputs}
+    return finished(server, server.post("/prompt", {"prompt": {"1": node}, "client_id": "me"})["prompt_id"])
+
+
+def test_packs_put_prompts_into_the_queue(server: Process) -> None:
+    id = str(uuid.uuid4())
+    assert put(server, word="put", id=id)["status"]["status_str"] == "success"
+    entry = finished(server, id)
+    assert entry["outputs"]["1"]["word"] == ["put"], "queued as it is: prompt handlers are for what clients send"
+    assert entry["prompt"][3]["client_id"] == "me"
+    assert "secret" not in json.dumps(entry)
+
+
+def test_a_prompt_put_with_a_number_below_zero_is_the_next(server: Process) -> None:
+    first, last = str(uuid.uuid4()), str(uuid.uuid4())
+    put(server, word="x", id=f"{last},{first}", number=-1)
+    finished(server, last)
+    assert [job for job in server.get("/history") if job in (first, last)] == [first, last]
+
+
+def test_a_prompt_that_cannot_run_is_refused_where_it_was_put(server: Process) -> None:
+    status = put(server, word="x", kind="No Such Node", id=str(uuid.uuid4()))["status"]
+    assert status["status_str"] == "error"
+    assert "No Such Node" in json.dumps(status["messages"])

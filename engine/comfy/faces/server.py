@@ -82,7 +82,12 @@ class PromptQueueFace:
             server.free(True, name == "free_memory")
 
     def put(self, item: Any) -> None:
-        raise NotImplementedError("Packs cannot put prompts into the queue: POST them to /prompt. docs/packs.md")
+        """Queue (number, id, prompt, extra, outputs, ...), checked as any prompt; a number below 0 goes before all that waits."""
+        server = host().server
+        if server is None:
+            raise RuntimeError("There is no queue: no server runs.")
+        number, job_id, prompt, extra, outputs = item[:5]
+        server.put(str(job_id), dict(prompt), dict(extra or {}), list(outputs or ()), number < 0)
 
 
 class App:

@@ -79,7 +79,45 @@ def network(executor, x, timesteps, context=None, **kwargs):
     return seen("diffusion_model", executor(x, timesteps, context, **kwargs))
 
 
+def prepare(executor, model, noise_shape, conds, model_options=None, *rest):
+    assert noise_shape[0] == 1
+    assert model.clone() is not None
+    assert set(conds) == {"positive", "negative"}
+    return seen("prepare_sampling", executor(model, noise_shape, conds, model_options, *rest))
+
+
+def other_prompt(executor, model, noise_shape, conds, *rest):
+    return executor(model, noise_shape, {**conds, "positive": conds["negative"]}, *rest)
+
+
+def sampler_sample(executor, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, mask=None, disable_pbar=False):
+    assert isinstance(executor.class_obj, comfy.samplers.KSAMPLER)
+    assert model_wrap.cfg == 3.0
+    assert model_wrap.inner_model.model_sampling is not None
+    return seen("sampler_sample", executor(model_wrap, sigmas, extra_args, callback, noise, latent_image, mask, disable_pbar))
+
+
+def sampler_half(executor, model_wrap, sigmas, *rest):
+    return executor(model_wrap, sigmas[::2], *rest)
+
+
+def sampler_noise(executor, model_wrap, sigmas, extra_args, callback, noise, *rest):
+    return executor(model_wrap, sigmas, extra_args, callback, -noise, *rest)
+
+
+def sampler_model(executor, model_wrap, sigmas, extra_args, *rest):
+    def model(x, sigma, **more):
+        return seen("sampler_model", model_wrap(x, sigma, **more))
+
+    return executor(model, sigmas, extra_args, *rest)
+
+
+CHANGES = {
+    "half by sampler": ("sampler_sample", sampler_half), "other noise": ("sampler_sample", sampler_noise),
+    "other prompt": ("prepare_sampling", other_prompt), "model of its own": ("sampler_sample", sampler_model),
+}  # fmt: skip
 WRAPPERS = {
+    "prepare_sampling": prepare, "sampler_sample": sampler_sample,
     "outer_sample": outer, "predict_noise": predict, "calc_cond_batch": batch, "apply_model": apply, "diffusion_model": network,
 }  # fmt: skip
 
@@ -183,6 +221,8 @@ class Hung:
             m.add_wrapper_with_key(getattr(WrappersMP, what.upper()), "mine", WRAPPERS[what])
             m.add_callback_with_key(CallbacksMP.ON_PRE_RUN, "mine", lambda patcher: seen("before", patcher))
             m.add_callback_with_key(CallbacksMP.ON_CLEANUP, "mine", lambda patcher: seen("after", patcher))
+        elif what in CHANGES:
+            m.add_wrapper(*CHANGES[what])
         elif what == "fewer steps":
             m.add_wrapper(WrappersMP.OUTER_SAMPLE, half_of_the_steps)
         elif what == "input block":

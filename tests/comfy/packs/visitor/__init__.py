@@ -63,4 +63,25 @@ class Wait:
         return {}
 
 
-NODE_CLASS_MAPPINGS = {"Visitor Look": Look, "Visitor Wait": Wait}
+class Put:
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"word": ("STRING", {"default": ""}), "kind": ("STRING", {"default": "Visitor Look"}),
+                             "id": ("STRING", {"default": ""}), "number": ("INT", {"default": 0, "min": -9})}}  # fmt: skip
+
+    RETURN_TYPES = ()
+    FUNCTION = "put"
+    OUTPUT_NODE = True
+    CATEGORY = "visitor"
+
+    def put(self, word, kind, id, number):
+        prompt = {"1": {"class_type": kind, "inputs": {"word": word}}}
+        extra = {"client_id": PromptServer.instance.client_id, "auth_token_comfy_org": "secret"}
+        *before, last = id.split(",")
+        for one in before:
+            PromptServer.instance.prompt_queue.put((0, one, prompt, extra, ["1"]))
+        PromptServer.instance.prompt_queue.put((number, last, prompt, extra, ["1"]))
+        return {}
+
+
+NODE_CLASS_MAPPINGS = {"Visitor Put": Put, "Visitor Look": Look, "Visitor Wait": Wait}
