@@ -25,12 +25,13 @@ def ramp(first: int, last: int, length: int, overlap: int) -> Tensor:
     return torch.minimum(left, right).clamp(max=1)
 
 
-def boxes(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Row slice, column slice and blending weights (h, w) of every tile."""
+def boxes(height: int, width: int, tile: int, overlap: int, up: int = 1) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Row slice, column slice and blending weights (h * up, w * up) of every tile: smooth in the enlarged result, too."""
     for top in starts(height, tile, overlap):
         for left in starts(width, tile, overlap):
             bottom, right = min(top + tile, height), min(left + tile, width)
-            weights = ramp(top, bottom, height, overlap)[:, None] * ramp(left, right, width, overlap)[None]
+            down = ramp(top * up, bottom * up, height * up, overlap * up)
+            weights = down[:, None] * ramp(left * up, right * up, width * up, overlap * up)[None]
             yield slice(top, bottom), slice(left, right), weights
 
 
@@ -59,10 +60,9 @@ def tiled(
     height, width = x.shape[-2] * up // down, x.shape[-1] * up // down
     total: Tensor | None = None
     norm = torch.zeros(height, width)
-    places = list(boxes(x.shape[-2] // down, x.shape[-1] // down, tile // down, overlap // down))
+    places = list(boxes(x.shape[-2] // down, x.shape[-1] // down, tile // down, overlap // down, up))
     for i, (rows, columns, weights) in enumerate(places):
         piece = function(x[..., rows.start * down : rows.stop * down, columns.start * down : columns.stop * down]).float()
-        weights = weights.repeat_interleave(up, 0).repeat_interleave(up, 1)
         if total is None:
             total = piece.new_zeros(*piece.shape[:-2], height, width)
         place = slice(rows.start * up, rows.stop * up), slice(columns.start * up, columns.stop * up)

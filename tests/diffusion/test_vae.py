@@ -128,3 +128,13 @@ def test_latent_format_is_undone_by_its_inverse_and_previews() -> None:
     assert torch.allclose(LATENT.outside(LATENT.inside(z)), z, atol=1e-6)
     assert LATENT.preview(LATENT.inside(z)).shape == (1, 8, 8, 3)
     assert LATENT.shape(520, 256, batch=3) == (3, 4, 32, 65)
+
+
+def test_the_blend_is_as_smooth_in_an_enlarged_picture() -> None:
+    """Two tiles of different brightness: no step is larger than the ramp's, a pixel of the overlap."""
+    calls = iter([0.0, 1.0])
+    x = torch.zeros(1, 1, 1, 24)
+    row = tiled(lambda piece: torch.full((1, 1, 8, piece.shape[-1] * 8), next(calls)), x, 16, 8, up=8)[0, 0, 0]
+    assert (row[0], row[-1]) == (0.0, 1.0)
+    assert float(row.diff().max()) < 1.05 / (8 * 8)
+    assert float(row.diff().min()) >= 0
