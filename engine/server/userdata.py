@@ -121,7 +121,7 @@ async def get_file(request: web.Request) -> web.StreamResponse:
 
 
 async def put_file(request: web.Request) -> web.Response:
-    """Write a file, whole or not at all; 409 where there is one and ``overwrite`` is false. A workflow's last five versions stay."""
+    """Write a file, whole or not at all; 409 where one is and ``overwrite`` is false. A workflow's last five versions stay."""
     query = read_query(request, WriteQuery)
     path = file_of(request, "file")
     data = await read_bytes(request)
