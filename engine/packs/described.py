@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.folders import Folders
+from engine.graph import Step
+from engine.packs.wire import StaysError
 from engine.run import Run
 from engine.spec import MISSING, Blocked, Expand, Folder, NodeSpec, Outcome, Output, Port
 
@@ -77,7 +79,11 @@ class Remote:
     type: str
 
     def call(self, inputs: Mapping[str, Any], run: Run) -> Outcome:
-        said = self.caller.ask(run, op="call", type=self.type, inputs=dict(inputs))
+        try:
+            said = self.caller.ask(run, op="call", type=self.type, inputs=dict(inputs))
+        except StaysError as error:
+            name = next((name for name, value in inputs.items() if holds(value, error.value)), "")
+            raise StaysError(f"input {name!r}: the {type(error.value).__name__} {error}", error.value) from None
         run.emit_ui(**said["ui"])
         value = said["value"]
         return value if isinstance(value, Blocked | Expand) else tuple(value)
@@ -90,6 +96,13 @@ class Remote:
 
     def needs(self, inputs: Mapping[str, Any], run: Run) -> Any:
         return self.caller.ask(run, op="needs", type=self.type, inputs=dict(inputs))["value"]
+
+
+def holds(value: Any, wanted: Any) -> bool:
+    """Whether ``wanted`` is this value or somewhere in it."""
+    if isinstance(value, Mapping):
+        return any(holds(item, wanted) for item in value.values())
+    return value is wanted or (isinstance(value, list | tuple) and any(holds(item, wanted) for item in value))
 
 
 def spec_of(caller: Caller, told: Mapping[str, Any], version: str) -> NodeSpec:
@@ -119,3 +132,18 @@ def port_of(told: Mapping[str, Any], remote: Remote) -> Port:
         raw=bool(told["raw"]), options=dict(told["options"]),
         choices=Folder(folder[0], tuple(folder[1]), tuple(folder[2])) if folder else listed,
     )  # fmt: skip
+
+
+def step_in_words(step: Step) -> dict[str, Any]:
+    links = {name: [link.node, link.output] for name, link in step.links.items()}
+    return {
+        "type": step.spec.type,
+        "params": plain(dict(step.params)),
+        "links": links,
+        "display": step.display,
+        "parent": step.parent,
+    }
+
+
+def plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str)) if value is not None else None

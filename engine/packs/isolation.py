@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.folders import PROJECT, Folders
-from engine.graph import Step
 from engine.packs import wire
 from engine.packs.confinement import Permissions, supported
-from engine.packs.described import spec_of
+from engine.packs.described import plain, spec_of, step_in_words
 from engine.packs.environment import site_of
+from engine.packs.handle import Handle, together
 from engine.packs.scripts import web_folders_in
 from engine.packs.trust import digest
 from engine.registry import Failure
@@ -39,14 +39,6 @@ VALIDATE_SECONDS = 10.0
 
 class IsolationError(RuntimeError):
     """An isolated pack that failed, ended or cannot be started; the message says which and why."""
-
-
-class Handle:
-    """An object that stays in a pack's process; it can be given back to that pack and to nobody else."""
-
-    def __init__(self, cell: Cell, number: int, life: int) -> None:
-        self.cell, self.number, self.life = cell, number, life
-        weakref.finalize(self, cell.dropped.append, (life, number))
 
 
 @dataclass(eq=False)
@@ -288,21 +280,9 @@ class Cell:
         """The number of an object that is in there; others cannot go in."""
         if isinstance(value, Handle) and value.cell is self and value.life == self._life:
             return value.number
-        if isinstance(value, Handle):
-            raise wire.WireError("this value was in a process that has ended. Run the node that made it again.")
-        raise wire.WireError(f"a {type(value).__name__} cannot be given to an isolated pack: it holds what only this process has")
-
-
-def step_in_words(step: Step) -> dict[str, Any]:
-    links = {name: [link.node, link.output] for name, link in step.links.items()}
-    return {
-        "type": step.spec.type,
-        "params": plain(dict(step.params)),
-        "links": links,
-        "display": step.display,
-        "parent": step.parent,
-    }
-
-
-def plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=str)) if value is not None else None
+        if isinstance(value, Handle) and value.cell is self:
+            raise wire.StaysError("was in a process that has ended. Run the node that made it again.", value)
+        where = f"the process of {value.cell.name}" if isinstance(value, Handle) else "the server's process"
+        raise wire.StaysError(
+            f"lives in {where} and cannot be given to {self.name}, which is isolated. {together(self.name)}", value
+        )

@@ -31,6 +31,14 @@ class WireError(ValueError):
     """A value that cannot be sent, or a message that is none."""
 
 
+class StaysError(WireError):
+    """``value`` cannot leave this process."""
+
+    def __init__(self, message: str, value: Any) -> None:
+        super().__init__(message)
+        self.value = value
+
+
 class ClosedError(ConnectionError):
     """The other side is gone."""
 

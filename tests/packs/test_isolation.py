@@ -166,9 +166,26 @@ def test_models_that_come_later_are_seen_wherever_they_are(cell: Cell, loom: Loo
     assert done == [["of elsewhere.safetensors", "of loras.safetensors"]], "those of last time while it is at work"
 
 
-def test_what_only_this_process_has_does_not_go_in(loom: Loom) -> None:
-    from engine.run import Run
-
-    spec = loom.specs["HostileThings"]
-    with pytest.raises(ValueError, match="cannot be given to an isolated pack"):
-        spec.call({"thing": threading.Lock()}, Run())
+@pytest.mark.parametrize("way", ["in", "out", "through"])
+def test_models_do_not_cross_the_border_and_the_error_says_what_to_do(specs: dict[str, NodeSpec], base: Path, way: str) -> None:
+    """Into the pack, out of it to a native node, and from node to node within it, which works."""
+    loom = Loom(specs=specs, folders=Folders(base=base, models=PROJECT / "models"))
+    nodes = {
+        "load": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "loom-demo.safetensors"}},
+        "own": {"class_type": "HostileNetworks", "inputs": {}},
+        "thing": {"class_type": "HostileNetworks", "inputs": {"model": ["load" if way == "in" else "own", 0]}},
+        "native": {"class_type": "ModelSamplingDiscrete", "inputs": {"model": ["thing", 0], "sampling": "lcm", "zsnr": False}},
+        "show": {"class_type": "PreviewAny", "inputs": {"source": ["native" if way == "out" else "thing", 0]}},
+    }
+    if way == "through":
+        assert "Handle" in loom.run(nodes).ui["show"]["text"][0]
+        loom.executor.close()
+        return
+    told = {
+        "in": "node thing .*input 'model': the Model lives in the server's process and cannot be given to hostile",
+        "out": "node native .*a node of hostile made this value, and hostile is isolated",
+    }
+    with pytest.raises(NodeError, match=told[way]) as failed:
+        loom.run(nodes)
+    assert "python main.py packs trust hostile --no-isolate" in str(failed.value)
+    loom.executor.close()

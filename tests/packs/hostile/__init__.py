@@ -173,5 +173,20 @@ class Check:
         return (what,)
 
 
-NODES = (Models, Check, Pictures, Things)
+class Networks:
+    """A model of its own, where none is given."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"optional": {"model": ("MODEL",)}}
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "go"
+    CATEGORY = "hostile"
+
+    def go(self, model=None):
+        return (object() if model is None else model,)
+
+
+NODES = (Models, Check, Pictures, Things, Networks)
 NODE_CLASS_MAPPINGS = {"Hostile": Hostile, **{f"Hostile{node.__name__}": node for node in NODES}}
