@@ -75,6 +75,7 @@ class Job:
     ``residency`` gives the holder of loaded networks; a server passes the same one to all jobs, made at the first call.
     ``journal`` is a folder for what sampling has computed so far, so that a killed job goes on where it was.
     ``sharp_previews``: pictures of the unfinished come from a small decoder, where there is one, not from a map of colours.
+    ``describe``: results say how they were made (the prompt, and ``extra``).
     ``client`` is the websocket client that submitted it. ``steps`` are the steps there are by now, those of expansions too:
     what foreign nodes that rewrite graphs look at.
     """
@@ -88,6 +89,7 @@ class Job:
     previews: bool = False
     sharp_previews: bool = False
     journal: Path | None = None
+    describe: bool = True
     client: str | None = None
     steps: Mapping[str, Any] = field(default_factory=dict)
     residency: Callable[[], Any] = field(default_factory=lambda: once(residency_of_its_own))
@@ -139,6 +141,12 @@ class Run:
     @property
     def workflow(self) -> Mapping[str, Any] | None:
         return self.job.extra.get("workflow")
+
+    def texts(self) -> dict[str, str]:
+        """What a saved file is to say of how it was made, as JSON by name; nothing where that is not wanted."""
+        from engine.metadata import texts
+
+        return texts(self.prompt, self.job.extra) if self.job.describe else {}
 
     @property
     def cancelled(self) -> bool:

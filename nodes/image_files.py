@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Interval
@@ -57,17 +56,11 @@ def load_image_mask(
     return Mask(read_channel(run.folders.find("input", image), channel))
 
 
-def metadata(run: Run) -> dict[str, str]:
-    """What a saved file says of how it was made: the prompt, and whatever came with it (the workflow)."""
-    texts = {} if run.prompt is None else {"prompt": json.dumps(run.prompt)}
-    return texts | {key: json.dumps(value) for key, value in run.job.extra.items()}
-
-
 def save_pngs(images: Image, prefix: str, run: Run, *, kind: str = "output", compress_level: int = 4) -> None:
     """Each picture of a batch as a PNG of its own, shown under the node."""
     from engine.diffusion.pixels.pictures import encode_png
 
-    texts = metadata(run)
+    texts = run.texts()
     height, width = images.shape[1:3]
     for i, image in enumerate(images):
         run.check()
@@ -114,7 +107,7 @@ def save_animated_webp(
     from engine.diffusion.pixels.pictures import encode_webp
 
     effort = {"default": 4, "fastest": 0, "slowest": 6}[method]
-    data = encode_webp(images, fps, lossless, quality, effort, metadata(run))
+    data = encode_webp(images, fps, lossless, quality, effort, run.texts())
     saved = run.save(data, ".webp", prefix=filename_prefix, width=images.shape[2], height=images.shape[1])
     run.emit_ui(images=[saved.ui()], animated=[images.shape[0] != 1])
 
@@ -131,6 +124,6 @@ def save_animated_png(
     """Save a batch as one animated PNG."""
     from engine.diffusion.pixels.pictures import encode_apng
 
-    data = encode_apng(images, fps, compress_level, metadata(run))
+    data = encode_apng(images, fps, compress_level, run.texts())
     saved = run.save(data, ".png", prefix=filename_prefix, width=images.shape[2], height=images.shape[1])
     run.emit_ui(images=[saved.ui()], animated=[True])

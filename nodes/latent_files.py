@@ -6,7 +6,6 @@ from typing import Annotated
 
 from engine.node import Folder, Run, node
 from engine.types import Latent
-from nodes.image_files import metadata
 
 
 @node("LoadLatent", category="_for_testing", lane="io")
@@ -22,5 +21,5 @@ def save_latent(samples: Latent, filename_prefix: str = "latents/ComfyUI", *, ru
     """Save a latent in the output folder, with the workflow inside."""
     from engine.diffusion.pixels.latent_files import encode_latent
 
-    saved = run.save(encode_latent(samples["samples"], metadata(run)), ".latent", prefix=filename_prefix)
+    saved = run.save(encode_latent(samples["samples"], run.texts()), ".latent", prefix=filename_prefix)
     run.emit_ui(latents=[saved.ui()])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from engine.node import Run, node
 from engine.types import Clip, ClipVision, Model, Vae
-from nodes.image_files import metadata
 
 
 def about(run: Run, kind: str) -> dict[str, str]:
     """What the file says of itself: the workflow that made it, and the model specification's keys."""
-    return {**metadata(run), "modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": kind}
+    return {**run.texts(), "modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": kind}
 
 
 @node("CheckpointSave", category="advanced/model_merging", title="Save Checkpoint", output=True, lane="io")

@@ -138,8 +138,9 @@ def execute_here(
 
     job = Job(
         id=uuid.uuid4().hex,
-        prompt=None if settings.disable_metadata else prompt.raw,
-        extra={} if settings.disable_metadata else prompt.extra,
+        prompt=prompt.raw,
+        extra=prompt.extra,
+        describe=not settings.disable_metadata,
         folders=folders,
         emit=ignore if quiet else Terminal(),
         residency=settings.residency(),

@@ -107,7 +107,8 @@ class InnerRun(Run):
             prison.job = told
         job = Job(
             id=told["job"], prompt=prison.job["prompt"], extra=prison.job["extra"] or {}, folders=prison.folders,
-            previews=told["previews"], steps={id: step_of(id, step) for id, step in told["steps"].items()},
+            previews=told["previews"], describe=told["describe"],
+            steps={id: step_of(id, step) for id, step in told["steps"].items()},
         )  # fmt: skip
         super().__init__(told["node"], told["type"], told["display"], None, job, told["call_index"])
         self.prison = prison

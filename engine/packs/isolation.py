@@ -204,7 +204,7 @@ class Cell:
         job = run.job
         told = {
             "job": job.id, "node": run.node, "type": run.type, "display": run.display, "call_index": run.call_index,
-            "previews": job.previews,
+            "previews": job.previews, "describe": job.describe,
         }  # fmt: skip
         about = (self._life, run.prompt, job.extra)
         if self._told is None or any(new is not old for new, old in zip(about, self._told, strict=True)):

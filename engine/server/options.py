@@ -40,6 +40,8 @@ class Options:
     temp_hours: float = 24.0
     previews: Previews = "asked"
     sharp_previews: bool = False
+    describe: bool = True
+    """Results say how they were made."""
     quiet: bool = False
     open_browser: bool = False
     compress: bool = False

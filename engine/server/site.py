@@ -171,6 +171,7 @@ class Site:
             id=job.id, prompt=job.prompt, extra=extra.get("extra_pnginfo") or {}, folders=folders, emit=emit,
             cancel=running.cancel, previews=previews_of(extra, self.options) != "none", journal=self.journal(job.id),
             sharp_previews=sharp_previews(extra, self.options), client=job.client_id,
+            describe=self.options.describe,
         )  # fmt: skip
         if engine.residency is not None:
             execution.residency = engine.residency

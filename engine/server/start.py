@@ -41,6 +41,7 @@ def options_of(settings: Settings) -> Options:
         temp_hours=settings.temp_hours,
         previews=PREVIEWS.get(settings.preview_method, "all"),
         sharp_previews=settings.preview_method == "taesd",
+        describe=not settings.disable_metadata,
         quiet=settings.dont_print_server,
         open_browser=settings.auto_launch,
         compress=settings.enable_compress_response_body,

@@ -180,6 +180,5 @@ def save_pictures(
 
 def picture_texts(run: Any) -> Mapping[str, str]:
     """The prompt and what clients added, as text chunks of a PNG."""
-    from engine.metadata import texts
-
-    return texts(run.prompt, run.job.extra)
+    found: Mapping[str, str] = run.texts()
+    return found
