@@ -12,6 +12,8 @@ FACES = {
     "engine.diffusion.clip_vision.ClipVision": ("engine.comfy.faces.comfy.clip_vision", "ClipVisionModel"),
     "engine.diffusion.control.ControlNet": ("engine.comfy.faces.comfy.controlnet", "ControlNet"),
     "engine.diffusion.samplers.Sampler": ("engine.comfy.faces.comfy.samplers", "KSAMPLER"),
+    "engine.diffusion.hooks.Hooks": ("engine.comfy.faces.comfy.hooks", "HookGroup"),
+    "engine.diffusion.hooks.Keyframes": ("engine.comfy.faces.comfy.hooks", "HookKeyframeGroup"),
     "engine.diffusion.guidance.Guider": ("engine.comfy.faces.comfy.samplers", "CFGGuider"),
 }
 

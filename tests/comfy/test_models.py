@@ -191,3 +191,37 @@ def test_schedulers_and_samplers_that_packs_add_are_there_for_native_nodes(
     more = Loom(specs=specs, folders=loom.folders)
     assert image(more, nodes).shape == (1, 32, 32, 3)
     more.executor.close()
+
+
+LORA = "loom-demo-lcm.safetensors"
+
+
+def with_hooks(way: str, frames: bool) -> dict[str, Any]:
+    """The demo model with a LoRA as hook on the positive prompt: by the pack, by its HOOKS, or by native nodes."""
+    nodes = native()
+    nodes["hook"] = n("CreateHookLora", lora_name=LORA, strength_model=0.75, strength_clip=0.0)
+    nodes["first"] = n("CreateHookKeyframe", strength_mult=1.0, start_percent=0.0)
+    nodes["frames"] = n("CreateHookKeyframe", strength_mult=0.5, start_percent=0.5, prev_hook_kf=["first", 0])
+    nodes["framed"] = n("SetHookKeyframes", hooks=["hook", 0], hook_kf=["frames", 0])
+    nodes["mine"] = n("Models Hooked", cond=["pos", 0], lora=LORA, frames=frames)
+    given = {"pack": ["mine", 1], "native": ["framed" if frames else "hook", 0]}
+    nodes["set"] = n("ConditioningSetProperties", cond_NEW=["pos", 0], strength=1.0, set_cond_area="default",
+                     hooks=given.get(way, ["hook", 0]))  # fmt: skip
+    nodes["x"]["inputs"]["positive"] = ["mine" if way == "pack's own" else "set", 0]
+    return nodes
+
+
+@pytest.mark.parametrize("frames", [False, True])
+def test_hooks_that_packs_build_are_the_native_ones(loom: Loom, expected: Any, frames: bool) -> None:
+    wanted = image(loom, with_hooks("native", frames))
+    assert not torch.allclose(wanted, expected, atol=1e-3)
+    for way in ("pack", "pack's own"):
+        assert torch.allclose(image(loom, with_hooks(way, frames)), wanted, atol=1e-5), way
+
+
+def test_native_hooks_go_through_a_pack_and_count_beside_its_own(loom: Loom) -> None:
+    twice = with_hooks("pack", False)
+    twice["mine"]["inputs"]["hooks"] = ["hook", 0]
+    natively = with_hooks("native", False)
+    natively["hook"]["inputs"]["strength_model"] = 1.5
+    assert torch.allclose(image(loom, twice), image(loom, natively), atol=1e-4)

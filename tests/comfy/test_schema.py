@@ -123,3 +123,7 @@ def test_what_a_schema_says_of_itself_reaches_clients(registry: Registry) -> Non
 
 def test_a_schema_may_take_any_input(loom: Loom) -> None:
     assert result(loom, j=n("Join", a=1, b=1.0, mode="plus"), x=n("Takes", one=1, two=["j", 0])) == "one=1, two=2.0"
+
+
+def test_prices_and_loop_boundaries_are_data_and_caches_of_packs_are_not_asked(loom: Loom) -> None:
+    assert result(loom, x=n("Priced", n=1)) == "2"

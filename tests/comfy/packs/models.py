@@ -2,6 +2,7 @@
 
 import comfy
 import comfy.controlnet
+import comfy.hooks
 import comfy.lora
 import comfy.model_management
 import comfy.ops
@@ -292,4 +293,28 @@ class Preview(PreviewImage):
         return {**shown, "result": (images,)}
 
 
-NODE_CLASS_MAPPINGS = {"Models Draw": Draw, "Models Hung": Hung, "Models Preview": Preview}
+class Hooked:
+    """A LoRA on one prompt, by hooks of the pack's own, with keyframes and beside hooks it is given."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        required = {"cond": ("CONDITIONING",), "lora": (folder_paths.get_filename_list("loras"),), "frames": ("BOOLEAN",)}
+        return {"required": required, "optional": {"hooks": ("HOOKS",)}}
+
+    RETURN_TYPES = ("CONDITIONING", "HOOKS")
+    FUNCTION = "go"
+    CATEGORY = "models"
+
+    def go(self, cond, lora, frames, hooks=None):
+        tensors = comfy.utils.load_torch_file(folder_paths.get_full_path_or_raise("loras", lora))
+        group = comfy.hooks.create_hook_lora(tensors, 0.75, 0.0)
+        if frames:
+            keyframes = comfy.hooks.HookKeyframeGroup()
+            keyframes.add(comfy.hooks.HookKeyframe(0.5, 0.5, 0))
+            keyframes.add(comfy.hooks.HookKeyframe(1.0))
+            group.set_keyframes_on_hooks(keyframes)
+        group = comfy.hooks.HookGroup.combine_all_hooks([hooks, group])
+        return comfy.hooks.set_hooks_for_conditioning(cond, group), group
+
+
+NODE_CLASS_MAPPINGS = {"Models Hooked": Hooked, "Models Draw": Draw, "Models Hung": Hung, "Models Preview": Preview}

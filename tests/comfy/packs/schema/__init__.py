@@ -3,7 +3,7 @@
 import asyncio
 from enum import Enum
 
-from comfy_api.latest import ComfyAPI, ComfyAPISync, ComfyExtension, io, ui
+from comfy_api.latest import Caching, ComfyAPI, ComfyAPISync, ComfyExtension, io, ui
 from comfy_execution.graph_utils import GraphBuilder
 from server import PromptServer
 
@@ -182,12 +182,32 @@ class Takes(io.ComfyNode):
         return io.NodeOutput(", ".join(f"{name}={kwargs[name]}" for name in sorted(kwargs)))
 
 
+class Priced(io.ComfyNode):
+    """What is data about a node and no more."""
+
+    @classmethod
+    def define_schema(cls):
+        badge = io.PriceBadge(expr='{"type": "usd", "usd": 0.01}', depends_on=io.PriceBadgeDepends(widgets=["n"]))
+        return io.Schema(node_id="Schema Priced", inputs=[io.Int.Input("n")], outputs=[io.Int.Output()], price_badge=badge,
+                         loop_boundary="start")  # fmt: skip
+
+    @classmethod
+    def execute(cls, n):
+        return io.NodeOutput(n + 1)
+
+
+class Elsewhere(Caching.CacheProvider):
+    async def on_lookup(self, context):
+        raise AssertionError("never asked")
+
+
 class Extension(ComfyExtension):
     async def on_load(self):
+        await ComfyAPI().caching.register_provider(Elsewhere())
         LOADED.append("loaded")
 
     async def get_node_list(self):
-        return [Join, Show, Grown, Picky, Grow, Shows, Takes]
+        return [Join, Show, Grown, Picky, Grow, Shows, Takes, Priced]
 
 
 async def comfy_entrypoint():

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from engine.comfy.faces.comfy_api.latest import io, ui
+from engine.comfy.faces.comfy_api.latest._caching import Caching
 from engine.comfy.finder import missing
 from engine.comfy.host import host
 from engine.comfy.progress import report
 
-__all__ = ["IO", "UI", "ComfyAPI", "ComfyAPISync", "ComfyExtension", "io", "ui"]
+__all__ = ["IO", "UI", "Caching", "ComfyAPI", "ComfyAPISync", "ComfyExtension", "io", "ui"]
 __getattr__ = missing(__name__)
 IO, UI = io, ui
 
@@ -65,6 +66,7 @@ class ComfyAPI:
 
     def __init__(self) -> None:
         self.execution = Execution()
+        self.caching = Caching()
         self.node_replacement = NodeReplacement()
 
 

@@ -36,7 +36,8 @@ __all__ = [
     "AnyType", "Autogrow", "Boolean", "Combo", "ComfyNode", "ComfyType", "ControlAfterGenerate", "Custom", "DynamicCombo",
     "Float", "FolderType",
     "Hidden", "HiddenHolder", "Input", "Int", "MatchType", "MultiCombo", "MultiType", "NodeInfoV1", "NodeOutput",
-    "NodeReplace", "NumberDisplay", "Output", "RemoteOptions", "Schema", "String", "UploadType", "WidgetInput",
+    "NodeReplace", "NumberDisplay", "Output", "PriceBadge",
+    "PriceBadgeDepends", "RemoteOptions", "Schema", "String", "UploadType", "WidgetInput",
 ]  # fmt: skip
 _missing = missing(__name__)
 
@@ -105,8 +106,29 @@ class NodeReplace:
 
 
 @dataclass
+class PriceBadgeDepends:
+    """What a price depends on."""
+
+    widgets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    input_groups: list[str] = field(default_factory=list)
+
+
+@dataclass
+class PriceBadge:
+    """The price of a call to a paid service. Nothing here is paid for: it is kept, and not shown."""
+
+    expr: str = ""
+    depends_on: PriceBadgeDepends = field(default_factory=PriceBadgeDepends)
+    engine: str = "jsonata"
+
+
+@dataclass
 class Schema:
-    """What a node says of itself."""
+    """What a node says of itself.
+
+    ``price_badge`` and ``loop_boundary`` are kept and have no effect: a loop of a pack's own goes round by ``expand``.
+    """
 
     node_id: str
     display_name: str | None = None
