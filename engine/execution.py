@@ -85,9 +85,10 @@ class Execution:
         except asyncio.CancelledError:
             self.job.cancel()
             raise
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.tasks:
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
         if self.error is not None:
             raise self.error
         there = self.pull.results

@@ -151,12 +151,15 @@ class Hub:
         clients = self._listeners(address, job)
         if not clients:
             return
+        knowing = [client for client in clients if client.features.get("supports_node_cost")]
         for name, data in messages:
+            listeners = knowing if name == NODE_COST else clients
+            if not listeners:
+                continue
             frame = encode(name, data)
             key = (name, job) if name in STATE else None
-            for client in clients:
-                if name != NODE_COST or client.features.get("supports_node_cost"):
-                    client.put(frame, key)
+            for client in listeners:
+                client.put(frame, key)
 
     def _preview(
         self, address: Address | None, job: str, data: bytes, mime: str, about: Mapping[str, Any], everyone: bool
