@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,11 +46,18 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         return 2
     try:
         for line in carry_out(arguments, settings):
-            print(line)
+            print(told(line, settings))
     except (PackError, LedgerError, RequirementsError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(told(str(error), settings), file=sys.stderr)
         return 2
     return 0
+
+
+def told(line: str, settings: Settings) -> str:
+    """A line as printed: where it ends in a command, that is about the same folder as this one."""
+    if settings.base_directory is None or "python main.py packs " not in line:
+        return line
+    return f"{line} --base-directory {shlex.quote(str(settings.base_directory))}"
 
 
 def carry_out(said: argparse.Namespace, settings: Settings) -> list[str]:

@@ -10,16 +10,12 @@ INIT = '''"""{title}."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Interval
 
 from engine.node import Slider, node
-
-if TYPE_CHECKING:
-    from engine.types import Image
-else:
-    from engine.types import Image
+from engine.types import Image
 
 
 @node("{type}Brightness", category="{name}", title="{title}: Brightness")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -215,3 +216,14 @@ def test_what_is_shipped_is_trusted_as_it_was_shipped() -> None:
 def test_code_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text("def (:\n")
     assert any("cannot be read" in line for line in looks(tmp_path / "odd.py"))
+
+
+def test_a_command_that_is_told_can_be_given_as_it_is(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is about the same folder, which is not the program's own."""
+    (tmp_path / "one.py").write_text("NODE_CLASS_MAPPINGS = {}\n")
+    assert packs(base, "add", str(tmp_path / "one.py")) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Look at its files, then: ")]
+    words = shlex.split(line.partition("python main.py ")[2])
+    assert main.main(words) == 0
+    assert "one.py runs from the next start on" in capsys.readouterr().out
+    assert Ledger.read(base / "user" / "packs.json").state(base / "custom_nodes" / "one.py") == "trusted"
