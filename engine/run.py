@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -144,9 +145,10 @@ class Run:
 
     def texts(self) -> dict[str, str]:
         """What a saved file is to say of how it was made, as JSON by name; nothing where that is not wanted."""
-        from engine.metadata import texts
-
-        return texts(self.prompt, self.job.extra) if self.job.describe else {}
+        if not self.job.describe:
+            return {}
+        told = {"prompt": json.dumps(self.prompt)} if self.prompt is not None else {}
+        return told | {key: json.dumps(value) for key, value in self.job.extra.items()}
 
     @property
     def cancelled(self) -> bool:

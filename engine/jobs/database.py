@@ -1,6 +1,7 @@
 """Opening the database: SQLite in a file by default, PostgreSQL by URL; its tables made or migrated."""
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,15 @@ def syncer(engine: Engine) -> Callable[[], None] | None:
 
 
 def begin_immediate(connection: Any) -> None:
-    """A transaction that may write takes the lock at its start; a reader marks itself ``reading`` and takes none."""
-    reading = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    """A transaction that may write takes the lock at its start; a reader marks itself ``reading`` and takes none.
+
+    Said to the driver itself: by way of SQLAlchemy these words take a seventh of a small change's time.
+    """
+    words = "BEGIN" if connection.get_execution_options().get("reading", False) else "BEGIN IMMEDIATE"
+    try:
+        connection.connection.driver_connection.execute(words)
+    except sqlite3.Error:
+        connection.exec_driver_sql(words)  # the same failure, as SQLAlchemy's
 
 
 def migrate(engine: Engine) -> None:
