@@ -94,7 +94,7 @@ def test_a_missing_model_file_comes_with_the_nearest_names_and_where_it_is(tmp_p
     (tmp_path / "models" / "loras" / "hat.safetensors").write_text("x")
     folders = Folders(base=tmp_path)
     assert "Did you mean 'castle.txt'?" in str(one(shown(a=n("Read", file="casle.txt")), folders=folders))
-    assert "It is in loras." in str(one(shown(a=n("Read", file="hat.safetensors")), folders=folders))
+    assert "It is in loras/hat.safetensors." in str(one(shown(a=n("Read", file="hat.safetensors")), folders=folders))
     assert one(shown(a=n("Read", file="../../etc/passwd")), folders=folders).error == "value_not_in_list"
     graph = build(parse(shown(a=n("Read", file=".\\castle.txt"))), SPECS, folders)
     assert graph.targets == ("out",)
