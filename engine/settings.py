@@ -58,6 +58,7 @@ class Settings:
     enable_compress_response_body: bool = option(False, "compress answers, for those far away")
     feature_flag: tuple[str, ...] = option((), "tell clients NAME=VALUE in /features", metavar="NAME=VALUE", many=True)
     max_upload_size: float = option(100.0, "largest upload in MB", metavar="MB")
+    private_downloads: bool = option(False, "let the server fetch models from this machine and its network, too")
     max_prompt_size: float = option(50.0, "largest workflow in MB", metavar="MB")
     multi_user: bool = option(False, "keep workflows and settings by user")
     login: bool | None = option(None, "demand a login (by default, when others can reach the server)")

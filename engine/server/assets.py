@@ -180,6 +180,12 @@ def hash_bytes(data: bytes) -> str:
     return f"blake3:{blake3(data).hexdigest()}"
 
 
+def hash_file(path: Path) -> str:
+    from blake3 import blake3
+
+    return f"blake3:{blake3().update_mmap(path).hexdigest()}"
+
+
 async def asset_at(request: web.Request) -> "Asset":
     found = await asyncio.to_thread(assets_of(site_of(request)).get, request.match_info["id"], scope(request))
     if found is None:

@@ -33,6 +33,8 @@ class Options:
     pack_roots: tuple[Path, ...] = ()
     front_end: Path = PROJECT / "web"
     max_upload: int = 100 * MEGABYTE
+    private_downloads: bool = False
+    """The server may fetch models from this machine and its network, too."""
     max_pixels: int = 256 * 1024 * 1024
     max_queue: int = 100_000
     max_history: int = 10_000

@@ -3,6 +3,7 @@
 from engine.server import (
     asset_tags,
     assets,
+    downloads,
     files,
     follow,
     jobs,
@@ -108,6 +109,10 @@ ROUTES: list[Route] = [
           bare=True),
     Route("POST", "/api/assets", assets.post_asset, Role.USER, body=FORM, answer=assets.AssetAnswer, status=201, refusals=BAD,
           bare=True),
+    Route("POST", "/api/assets/download", downloads.post_download, Role.ADMIN, body=downloads.DownloadBody,
+          answer=downloads.TaskAnswer, status=202, refusals=BAD | TAKEN, bare=True),
+    Route("GET", "/api/tasks/{id}", downloads.get_task, Role.ADMIN, answer=downloads.TaskAnswer, refusals=GONE),
+    Route("DELETE", "/api/tasks/{id}", downloads.delete_task, Role.ADMIN, status=204, refusals=GONE),
     Route("POST", "/api/assets/from-hash", asset_tags.from_hash, Role.USER, body=asset_tags.FromHash, answer=assets.AssetAnswer,
           status=201, refusals=BAD | GONE, bare=True),
     Route("HEAD", "/api/assets/hash/{hash}", asset_tags.head_hash, refusals=GONE, bare=True),

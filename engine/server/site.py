@@ -25,6 +25,7 @@ from engine.server.listeners import Listeners
 from engine.server.log_book import LogBook
 from engine.server.options import Options, Previews
 from engine.server.runtime import Engine, Runtime
+from engine.server.tasks import Downloads
 from engine.server.tidy import drop_journals, drop_old_files
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Site:
         self.counts: dict[str, float] = {}
         self.ready: asyncio.Future[None]
         self.attempts = Attempts()
+        self.downloads = Downloads()
         self.heap = Heap()
         self.model_hashes = ModelHashes(options.folders, options.folders.work("user") / "model-hashes.json")
         self.settings_lock = asyncio.Lock()
@@ -133,6 +135,7 @@ class Site:
         logging.getLogger("engine").removeHandler(self.log_book)
         for task in self._tasks:
             task.cancel()
+        await self.downloads.close()
         if hasattr(self, "worker"):
             await asyncio.to_thread(self.worker.stop)
         if hasattr(self, "store"):

@@ -35,6 +35,7 @@ def options_of(settings: Settings) -> Options:
         pack_roots=tuple(settings.packs()),
         front_end=front_end(settings),
         max_upload=int(settings.max_upload_size * MEGABYTE),
+        private_downloads=settings.private_downloads,
         max_queue=settings.max_queue,
         max_history=settings.max_history,
         history_days=settings.history_days,
