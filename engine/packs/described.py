@@ -12,7 +12,7 @@ from engine.folders import Folders
 from engine.graph import Step
 from engine.packs.wire import StaysError
 from engine.run import Run
-from engine.spec import MISSING, Blocked, Expand, Folder, NodeSpec, Outcome, Output, Port
+from engine.spec import MISSING, Blocked, Declared, Expand, Folder, NodeSpec, Outcome, Output, Port
 
 WORDS = ("title", "category", "description", "output_node", "input_is_list", "keyed_by_id", "retry", "deprecated", "experimental",
          "dev_only", "api_node", "checks_types", "essentials_category", "intermediate_output")  # fmt: skip
@@ -27,6 +27,7 @@ def described(spec: NodeSpec, folders: Folders) -> dict[str, Any]:
         "dynamic": port_in_words(spec.dynamic, folders, spec) if spec.dynamic else None,
         "outputs": [[one.name, str(one.type), one.is_list, one.tooltip, list(one.choices) if one.choices else None]
                     for one in spec.outputs],
+        "declared": [[one.name, one.required, one.type, plain(dict(one.options))] for one in spec.declared],
         "asks": [name for name in ("fingerprint", "validate", "needs") if getattr(spec, name) is not None],
     }  # fmt: skip
 
@@ -40,7 +41,7 @@ def port_in_words(port: Port, folders: Folders, spec: NodeSpec) -> dict[str, Any
         "asked": asked, "name": port.name, "type": port.type, "required": port.required,
         "default": None if port.default is MISSING else port.default, "has_default": port.default is not MISSING,
         "widget": port.widget, "lazy": port.lazy and spec.needs is not None,
-        "raw": port.raw, "folder": folder, "choices": listed, "options": json.loads(json.dumps(dict(port.options), default=str)),
+        "raw": port.raw, "folder": folder, "choices": listed, "options": plain(dict(port.options)),
     }  # fmt: skip
 
 
@@ -115,6 +116,7 @@ def spec_of(caller: Caller, told: Mapping[str, Any], version: str) -> NodeSpec:
         lane="io" if told["lane"] == "io" else "device",
         dynamic=port_of(told["dynamic"], remote) if told["dynamic"] else None, search_aliases=tuple(told["search_aliases"]),
         hidden=dict(told["hidden"]), checks_itself=frozenset(told["checks_itself"]), **asks,
+        declared=tuple(Declared(name, required, kind, options) for name, required, kind, options in told["declared"]),
         **{word: told[word] for word in WORDS},
     )  # fmt: skip
 

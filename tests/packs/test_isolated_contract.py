@@ -51,6 +51,15 @@ def test_what_clients_see(loom: Loom) -> None:
     assert describe(loom.specs["Contract Combo"], loom.folders)["output"] == ["STRING", ["x", "y"]]
 
 
+def test_lists_that_grow_and_choices_that_bring_inputs_are_told_as_such(loom: Loom) -> None:
+    spec = loom.specs["Schema Grown"]
+    kinds = {"numbers": "COMFY_AUTOGROW_V3", "how": "COMFY_DYNAMICCOMBO_V3"}
+    assert {one.name: one.type for one in spec.declared} == kinds
+    told = describe(spec, loom.folders)["input"]["required"]
+    assert list(told) == ["numbers", "how"]
+    assert [option["key"] for option in told["how"][1]["options"]] == ["sum", "scaled"]
+
+
 def test_values_lists_and_defaults(loom: Loom) -> None:
     assert result(loom, a=n("Value", value=3), x=n("Sum", a=["a", 0], b=4)) == 7
     assert result(loom, s=n("Spread", count=3), x=n("Sum", a=["s", 0], b=10)) == [10, 11, 12]
