@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +19,7 @@ from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.parts import Part, Place, PlaceOnCpu, Tensors, straight, working_dtype
 from engine.diffusion.tiles import OnTile, silent, tiled
 from engine.diffusion.upscaling import compact, rrdb
+from engine.diffusion.upscaling.others import by_spandrel
 
 PREFIXES = ("", "module.", "netG.")
 MULTIPLE = 4
@@ -31,6 +34,8 @@ class UpscaleModel:
     scale: int
     channels: int = 3  # of the pictures it takes: some see them in grey
     place: Place = field(default_factory=PlaceOnCpu)
+    multiple: int = MULTIPLE
+    minimum: int = 0
 
     def enlarge(self, images: Tensor, tile: int = 512, overlap: int = 32, on_tile: OnTile = silent) -> Tensor:
         """Pictures (B, H, W, 3) in 0..1, ``scale`` times as large; at most ``tile`` pixels of the original each way at once."""
@@ -48,13 +53,14 @@ class UpscaleModel:
         """The network's answer to (1, C, H, W), float32 on the CPU."""
         network = self.place(self.part)
         height, width = x.shape[-2:]
-        padded = nn.functional.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        right, bottom = (max(-size % self.multiple, self.minimum - size) for size in (width, height))
+        padded = nn.functional.pad(x, (0, right, 0, bottom), mode="replicate")
         out: Tensor = network(padded.to(device=next(network.parameters()).device, dtype=working_dtype(network)))
         return out[..., : height * self.scale, : width * self.scale].float().cpu()
 
 
 def load_upscaler(path: Path, place: Place | None = None) -> UpscaleModel:
-    """The upscaler in a file: ESRGAN and its kin, or Real-ESRGAN's small one."""
+    """The upscaler in a file: ESRGAN and its kin, Real-ESRGAN's small one, or what spandrel knows where it is installed."""
     tensors = read_tensors(path).tensors
     for _, inner in prefixes.candidates(tensors, PREFIXES):
         found = _part(inner)
@@ -62,8 +68,12 @@ def load_upscaler(path: Path, place: Place | None = None) -> UpscaleModel:
             part, scale, channels = found
             check_complete(path, part)
             return UpscaleModel(part, scale, channels, place or PlaceOnCpu())
-    kind = prefixes.kind(tensors) or "a network this engine does not know"
-    raise CheckpointError(path, f"no ESRGAN-like upscaler; this looks like {kind}")
+    if (other := by_spandrel(path, tensors)) is not None:
+        part, scale, channels, multiple, minimum = other
+        return UpscaleModel(part, scale, channels, place or PlaceOnCpu(), math.lcm(MULTIPLE, multiple), minimum)
+    more = "" if importlib.util.find_spec("spandrel") else " (more are known where the package spandrel is installed)"
+    kind = prefixes.kind(tensors) or f"a network this engine does not know{more}"
+    raise CheckpointError(path, f"no upscaler that is known here; this looks like {kind}")
 
 
 def _part(tensors: Tensors) -> tuple[Part, int, int] | None:

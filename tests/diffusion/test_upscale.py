@@ -105,7 +105,7 @@ def test_the_node_enlarges(tmp_path: Path) -> None:
 
 
 def test_another_file_says_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no ESRGAN-like upscaler; this looks like a LoRA"):
+    with pytest.raises(CheckpointError, match="no upscaler that is known here; this looks like a LoRA"):
         loaded(tmp_path, {"lora_unet_x.lora_down.weight": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="a network this engine does not know"):
         loaded(tmp_path, {"foo": torch.zeros(1)})
