@@ -53,7 +53,8 @@ def patched(weight: Tensor, patches: Sequence[Patch], target: str, dtype: torch.
     if dtype == torch.bfloat16:
         deltas = [(delta, patch.strength) for patch in patches for delta in patch.adapter.deltas[target]]
         if all(isinstance(delta, LowRank) and delta.plain for delta, _ in deltas):
-            return _add_low_rank(weight.to(dtype), deltas, ours=False)  # type: ignore[arg-type]
+            cast = weight.to(dtype)
+            return _add_low_rank(cast, deltas, ours=cast is not weight)  # type: ignore[arg-type]
     result = weight.to(torch.float32)
     ours = result is not weight  # a copy in float32 just made, a third faster to add to than to make another
     pending: list[tuple[LowRank, float]] = []
