@@ -51,6 +51,7 @@ class Defaults:
     scheduler: str = "normal"
     width: int = 512
     height: int = 512
+    few_steps: bool = False  # distilled: with more steps, guidance or another sampler its pictures spoil
 
 
 @dataclass(frozen=True)
