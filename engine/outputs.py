@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from engine.folders import WORK_FOLDERS, Folders, inside
 
@@ -41,8 +41,32 @@ class Saved:
         return {"filename": self.filename, "subfolder": self.subfolder, "type": self.type}
 
 
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Bytes to be written over earlier ones: what is only known when all has been written."""
+
+    offset: int
+    data: bytes
+
+
+Pieces = Iterable[bytes | Over]
+"""A file, piece by piece."""
+
+
+def write_pieces(file: BinaryIO, data: bytes | Pieces) -> None:
+    """Write them in order, each after the last but those that go over earlier ones."""
+    for piece in (data,) if isinstance(data, bytes) else data:
+        if isinstance(piece, Over):
+            file.seek(piece.offset)
+            file.write(piece.data)
+            file.seek(0, os.SEEK_END)
+        else:
+            file.write(piece)
+    file.flush()
+
+
 def commit(
-    data: bytes | Iterable[bytes], extension: str, *, job: str, node: str, index: int, folders: Folders, prefix: str = "ComfyUI",
+    data: bytes | Pieces, extension: str, *, job: str, node: str, index: int, folders: Folders, prefix: str = "ComfyUI",
     kind: str = "output", prompt: Mapping[str, Any] | None = None, width: int = 0, height: int = 0,
 ) -> Saved:  # fmt: skip
     """Write the ``index``-th result of a job's node, unless it is written; the next free number of ``prefix`` names it.
@@ -67,7 +91,7 @@ def commit(
         with _alone(claim):
             path = _published(claim, root) or _publish(claim, root, named, extension.lstrip("."))
     except OSError as error:
-        raise OutputError(error.errno, f"{_why(error)} {root}") from error
+        raise OutputError(error.errno, f"{why(error)} {root}") from error
     finally:
         part.unlink(missing_ok=True)
     subfolder = path.parent.relative_to(root).as_posix()
@@ -174,11 +198,9 @@ def _last_number(named: Path) -> int:
         return max((int(match[1]) for entry in entries if (match := pattern.match(entry.name))), default=0)
 
 
-def _write(path: Path, data: bytes | Iterable[bytes]) -> None:
+def _write(path: Path, data: bytes | Pieces) -> None:
     with open(path, "xb") as file:
-        for piece in (data,) if isinstance(data, bytes) else data:
-            file.write(piece)
-        file.flush()
+        write_pieces(file, data)
         os.fsync(file.fileno())
 
 
@@ -194,7 +216,7 @@ def _safe(name: str) -> str:
     return FORBIDDEN.sub("_", name).lstrip(".") or "_"
 
 
-def _why(error: OSError) -> str:
+def why(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space left in"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

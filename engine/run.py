@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from engine.diffusion.journal import FolderJournal
     from engine.diffusion.residency import Residency
     from engine.growth import Grow
-    from engine.outputs import Saved
+    from engine.outputs import Pieces, Saved
 
 T = TypeVar("T")
 PROGRESS_SECONDS = 0.1
@@ -183,7 +183,7 @@ class Run:
             self.ui.setdefault(name, []).extend(items)
 
     def save(
-        self, data: bytes | Iterable[bytes], extension: str, *, prefix: str = "ComfyUI", kind: str = "output",
+        self, data: bytes | Pieces, extension: str, *, prefix: str = "ComfyUI", kind: str = "output",
         width: int = 0, height: int = 0,
     ) -> Saved:  # fmt: skip
         """Write ``data``, whole or in pieces, once under the next free number of ``prefix``; ``kind`` is "output" or "temp"."""

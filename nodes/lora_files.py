@@ -105,8 +105,10 @@ def lora_save(
 ) -> None:
     """A LoRA of the difference between two models: connect what ModelMergeSubtract gives, and CLIPMergeSubtract for the text."""
     from engine.diffusion.extraction import extract
+    from engine.diffusion.modelspec import UNKNOWN
     from engine.diffusion.saving import Entry, stream_tensors
 
     found = extract(model_diff, text_encoder_diff, rank, full=lora_type == "full_diff", bias=bias_diff, report=run.progress)
     entries = {name: Entry(tensor.dtype, tuple(tensor.shape)) for name, tensor in found.items()}
-    run.save(stream_tensors(entries, found.values(), about(run, "lora")), ".safetensors", prefix=filename_prefix)
+    said = {**about(run, "lora", filename_prefix), "sshs_model_hash": UNKNOWN}
+    run.save(stream_tensors(entries, found.values(), said), ".safetensors", prefix=filename_prefix)

@@ -144,18 +144,31 @@ def _types(tensors: Any) -> tuple[str, ...]:
     return tuple(name for name, _ in counts.most_common())
 
 
+EARLY = (0x100000, 0x10000)
+"""Where AutoV1 looks, and how far."""
+
+
 def hashes(path: Path) -> dict[str, str]:
-    """SHA-256 of the file, the first ten digits people quote (AutoV2), and that of its data alone (AutoV3, safetensors only)."""
+    """SHA-256 of the file and the short forms people quote.
+
+    AutoV1: eight digits, of the file's second megabyte's first 64 kB. AutoV2: ten, of the file. AutoV3: twelve, of a safetensors
+    file's data without its header, which is what LoRAs are known by (``sshs_model_hash``).
+    """
     whole, data = hashlib.sha256(), hashlib.sha256()
     with path.open("rb") as file:
+        file.seek(EARLY[0])
+        early = hashlib.sha256(file.read(EARLY[1])).hexdigest()
+        file.seek(0)
         start = file.read(8)
         length = int.from_bytes(start, "little")
         header = file.read(length) if length < min(path.stat().st_size, 100_000_000) else b""
+        safe = header.startswith(b"{")
         whole.update(start + header)
         while block := file.read(1 << 22):
             whole.update(block)
-            data.update(block)
-    found = {"sha256": whole.hexdigest(), "AutoV2": whole.hexdigest()[:10].upper()}
-    if header.startswith(b"{"):
+            if safe:
+                data.update(block)
+    found = {"sha256": whole.hexdigest(), "AutoV1": early[:8], "AutoV2": whole.hexdigest()[:10].upper()}
+    if safe:
         found["AutoV3"] = data.hexdigest()[:12].upper()
     return found

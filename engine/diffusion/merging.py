@@ -25,7 +25,13 @@ Recipe = Callable[[Row], Formula | None]
 
 
 def method(name: str, alpha: float, beta: float, seed: int) -> Formula | None:
-    """A formula by its name: ``alpha`` 0 is a."""
+    """A formula by its name: ``alpha`` 0 is a. ValueError for numbers it has no answer to."""
+    if not (math.isfinite(alpha) and math.isfinite(beta)):
+        raise ValueError(f"alpha and beta are to be numbers, not {alpha} and {beta}")
+    if name == "DARE" and not 0 <= beta < 1:
+        raise ValueError(f"DARE leaves a share of the differences out: beta is from 0 to below 1, not {beta}")
+    if name == "TIES" and not 0 < beta <= 1:
+        raise ValueError(f"TIES keeps a share of the differences: beta is above 0 and at most 1, not {beta}")
     match name:
         case "weighted":
             return weighted(1.0 - alpha)
@@ -155,20 +161,25 @@ class Other:
     patches: tuple[Patch, ...]
 
     def weight(self, like: Tensor) -> Tensor:
-        """Its value, float32, on the device of ``like``."""
+        """Its value, float32, on the device of ``like``; as many of its input channels."""
         stored = self.row.view(self.part.stored[self.row.source]).to(like.device)
-        return patched(stored, self.patches, self.row.target).reshape(like.shape)
+        value = patched(stored, self.patches, self.row.target)
+        return value if value.shape == like.shape else value[:, : like.shape[1]]
 
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """A weight made of it and others by a formula."""
+    """A weight made of it and others by a formula; only its first input ``channels``, where not all see as much as it does."""
 
     formula: Formula
     others: tuple[Other, ...]
+    channels: int | None = None
 
     def apply(self, weight: Tensor, strength: float) -> Tensor:
-        mixed = self.formula(weight, *(other.weight(weight) for other in self.others))
+        own = weight if self.channels is None else weight[:, : self.channels]
+        mixed = self.formula(own, *(other.weight(own) for other in self.others))
+        if self.channels is not None:
+            mixed = torch.cat([mixed, weight[:, self.channels :]], dim=1)
         return mixed if strength == 1.0 else weight.lerp(mixed, strength)
 
 
@@ -178,24 +189,44 @@ def merged_part(part: Part, others: Sequence[tuple[Part, tuple[Patch, ...]]], re
     deltas: dict[str, tuple[Delta, ...]] = {}
     for row in part.keymap:
         formula = recipe(row)
-        if formula is None or not all(row.target in table for table in tables):
+        if formula is None or not _have(row.target, tables):
             continue
-        twins = []
+        twins, channels = [], None
         for (other, patches), table in zip(others, tables, strict=True):
-            _check_shapes(part, row, other, table[row.target])
+            twin = table[row.target]
+            seen = _seen(part, row, other, twin)
+            channels = min(seen, channels or seen) if seen is not None else channels
             own = [patch for patch in patches if patch.adapter.role == other.role]
-            twins.append(Other(other, table[row.target], touching(own, row.target)))
-        deltas[row.target] = (Blend(formula, tuple(twins)),)
+            twins.append(Other(other, twin, touching(own, row.target)))
+        deltas[row.target] = (Blend(formula, tuple(twins), channels),)
     return Patch(Adapter(part.role, deltas)) if deltas else None
 
 
-def _check_shapes(part: Part, row: Row, other: Part, twin: Row) -> None:
-    ours, theirs = row.view(part.stored[row.source]).shape, twin.view(other.stored[twin.source]).shape
-    if ours != theirs:
+def _have(target: str, tables: Sequence[Mapping[str, Row]]) -> bool:
+    """Whether all models have that weight. What stands beside the blocks (LCM's guidance embedding) may be in some alone."""
+    there = all(target in table for table in tables)
+    if not there and target.startswith(("down_blocks.", "mid_block.", "up_blocks.")):
+        raise ValueError(f"these models cannot be merged: one has {target}, another has no such layer. Both must be of one make.")
+    return there
+
+
+def _seen(part: Part, row: Row, other: Part, twin: Row) -> int | None:
+    """How many input channels the other sees, if fewer than the first (which may be an inpainting model); else None."""
+    ours, theirs = (p.stored[r.source] for p, r in ((part, row), (other, twin)))
+    a, b = row.view(ours).shape, twin.view(theirs).shape
+    if a == b:
+        return None
+    if row.target == "conv_in.weight" and a[0] == b[0] and a[2:] == b[2:]:
+        if a[1] > b[1]:
+            return int(b[1])
         raise ValueError(
-            f"these models cannot be merged: {row.source} is {tuple(ours)} in one and {tuple(theirs)} in the other."
-            " Both must be of one family."
+            f"these models cannot be merged in this order: the first sees {a[1]} channels, another {b[1]}."
+            " Make the inpainting or editing model the first (A)."
         )
+    raise ValueError(
+        f"these models cannot be merged: {row.source} is {tuple(a)} in one and {tuple(b)} in the other."
+        " Both must be of one family."
+    )
 
 
 def merge_models(recipe: Recipe, first: Model, *others: Model) -> Model:

@@ -67,7 +67,7 @@ class Part:
         return module.eval().requires_grad_(False)
 
     def originals(self, weight: Callable[[str], Tensor]) -> Iterator[tuple[str, Tensor]]:
-        """The file's tensors by name, in its shapes and types, made from the network's: ``weights`` backwards, one at a time.
+        """The file's tensors by name, in its shapes, made from the network's: ``weights`` backwards, one at a time.
 
         ``weight`` gives a weight by its name in the network.
         """
@@ -79,7 +79,7 @@ class Part:
             rows.sort(key=lambda row: row.rows or (0, 0))
             values = [weight(row.target) for row in rows]
             values = [value.t() if row.transform == "transpose" else value for row, value in zip(rows, values, strict=True)]
-            yield source, torch.cat(values).reshape(stored.shape).to(stored.dtype)
+            yield source, (values[0] if len(values) == 1 else torch.cat(values)).reshape(stored.shape)
 
     @property
     def nbytes(self) -> int:

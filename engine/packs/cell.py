@@ -10,9 +10,10 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.folders import Folders
 from engine.node import Lazy
@@ -21,6 +22,9 @@ from engine.packs.described import described
 from engine.registry import Failure, is_foreign, load_pack
 from engine.run import CancelledError, Job, Run
 from engine.spec import Link, NodeSpec
+
+if TYPE_CHECKING:
+    from engine.outputs import Pieces
 
 
 @dataclass
@@ -126,7 +130,7 @@ class InnerRun(Run):
 
     def save(
         self,
-        data: bytes | Iterable[bytes],
+        data: bytes | Pieces,
         extension: str,
         *,
         prefix: str = "ComfyUI",
@@ -134,10 +138,11 @@ class InnerRun(Run):
         width: int = 0,
         height: int = 0,
     ) -> Any:
-        from engine.outputs import Saved
+        from engine.outputs import Saved, write_pieces
 
-        whole = bytes(data) if isinstance(data, bytes | bytearray) else b"".join(data)
-        told = {"data": whole, "extension": extension, "prefix": prefix, "kind": kind, "width": width, "height": height}
+        file = BytesIO()
+        write_pieces(file, bytes(data) if isinstance(data, bytearray) else data)
+        told = {"data": file.getvalue(), "extension": extension, "prefix": prefix, "kind": kind, "width": width, "height": height}
         saved = self.prison.ask(op="save", **told)
         return Saved(saved["filename"], saved["subfolder"], saved["type"], Path(saved["path"]))
 

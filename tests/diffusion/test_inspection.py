@@ -54,6 +54,9 @@ def test_hashes_are_those_people_quote(tmp_path: Path) -> None:
     assert found["sha256"] == hashlib.sha256(content).hexdigest()
     assert found["AutoV2"] == found["sha256"][:10].upper()
     assert found["AutoV3"] == hashlib.sha256(torch.ones(3).numpy().tobytes()).hexdigest()[:12].upper()
+    assert found["AutoV1"] == hashlib.sha256(b"").hexdigest()[:8], "nothing lies where it looks"
+    path.write_bytes(bytes(0x100000) + b"x" * 0x10001)
+    assert hashes(path)["AutoV1"] == hashlib.sha256(b"x" * 0x10000).hexdigest()[:8]
     path.write_bytes(b"short")
     assert hashes(path)["sha256"] == hashlib.sha256(b"short").hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from engine.diffusion.checkpoints import Checkpoint, load_checkpoint
 from engine.diffusion.clip import Clip
-from engine.diffusion.merging import add_difference, dare, spherical, sum_twice, ties, train_difference, weighted
+from engine.diffusion.families.sd1 import SD1
+from engine.diffusion.families.sdxl import SDXL
+from engine.diffusion.merging import add_difference, dare, method, spherical, sum_twice, ties, train_difference, weighted
 from engine.diffusion.model import Model
 from engine.diffusion.saving import stream_checkpoint, write
 from engine.signature import spec_of
@@ -23,6 +26,7 @@ from nodes.model_merging import (
     model_merge_subtract,
 )
 from nodes.model_merging_blocks import model_merge_sd1, model_merge_sdxl
+from tests.diffusion import originals
 from tests.diffusion.test_checkpoints import saved, sd1, sdxl
 
 
@@ -164,7 +168,64 @@ def test_the_method_node_asks_for_a_third_model_where_one_is_needed(tmp_path: Pa
     with pytest.raises(ValueError, match="add difference merges three models: connect model_c"):
         model_merge_method(a, b, method="add difference")
     before, other = weights(a), weights(b)
-    for method in ("weighted", "spherical", "DARE"):
-        assert weights(model_merge_method(a, b, method=method)).keys() == before.keys()  # type: ignore[arg-type]
+    for name in ("weighted", "spherical", "DARE"):
+        assert weights(model_merge_method(a, b, method=name)).keys() == before.keys()  # type: ignore[arg-type]
     after = weights(model_merge_method(a, b, a, "add difference", 0.5))
     assert all(torch.allclose(after[n], before[n] + 0.5 * (other[n] - before[n]), atol=1e-5) for n in before)
+
+
+def inpainting(path: Path, seed: int = 7) -> Checkpoint:
+    config = replace(originals.SD1_TINY, in_channels=9)
+    unet = originals.filled(originals.denoiser(SD1(config)), seed=seed)
+    return load_checkpoint(saved(path / f"inpaint{seed}.safetensors", originals.with_prefix("model.diffusion_model.", unet)))
+
+
+def test_a_plain_model_becomes_an_inpainting_one(tmp_path: Path) -> None:
+    """Inpainting + (plain - base): the mask's channels stay the inpainting model's, all else gets what the plain one learned."""
+    plain, base = (place(loaded) for loaded in two(tmp_path))
+    first = place(inpainting(tmp_path))
+    a, b, c = weights(first), weights(plain), weights(base)
+    merged = weights(model_merge_method(first, plain, base, "add difference", 1.0))
+    for name, weight in merged.items():
+        wanted = a[name].clone()
+        if name == "conv_in.weight":
+            wanted[:, :4] += b[name] - c[name]
+        else:
+            wanted += b[name] - c[name]
+        assert torch.allclose(weight, wanted, atol=1e-5), name
+    half = weights(model_merge_simple(first, plain, 0.5))["conv_in.weight"]
+    assert torch.allclose(half[:, :4], (a["conv_in.weight"][:, :4] + b["conv_in.weight"]) / 2, atol=1e-5)
+    assert torch.equal(half[:, 4:], a["conv_in.weight"][:, 4:])
+
+
+def test_two_inpainting_models_merge_whole_and_the_order_matters(tmp_path: Path) -> None:
+    one, two_ = place(inpainting(tmp_path)), place(inpainting(tmp_path, 8))
+    merged, a, b = weights(model_merge_simple(one, two_, 0.5)), weights(one), weights(two_)
+    assert torch.allclose(merged["conv_in.weight"], (a["conv_in.weight"] + b["conv_in.weight"]) / 2, atol=1e-6)
+    plain = place(two(tmp_path)[0])
+    with pytest.raises(
+        ValueError, match=r"the first sees 4 channels, another 9\. Make the inpainting or editing model the first"
+    ):
+        model_merge_simple(plain, one, 0.5)
+
+
+def test_models_of_unlike_depth_do_not_merge(tmp_path: Path) -> None:
+    shallow = replace(originals.SDXL_TINY, down=((0,), (1,), (1,)))
+    unet = originals.filled(originals.denoiser(SDXL(shallow)))
+    other = load_checkpoint(saved(tmp_path / "b.safetensors", originals.with_prefix("model.diffusion_model.", unet)))
+    deep = load_checkpoint(saved(tmp_path / "a.safetensors", sdxl()))
+    with pytest.raises(ValueError, match=r"another has no such layer\. Both must be of one make"):
+        model_merge_simple(place(deep), place(other), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "alpha", "beta", "said"),
+    [
+        ("weighted", float("nan"), 0.5, "are to be numbers"),
+        ("DARE", 0.5, 1.0, "beta is from 0 to below 1, not 1.0"),
+        ("TIES", 0.5, 0.0, "beta is above 0 and at most 1, not 0.0"),
+    ],
+)
+def test_numbers_without_an_answer_are_refused(name: str, alpha: float, beta: float, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        method(name, alpha, beta, 0)

@@ -20,7 +20,7 @@ from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.merging import cosine
 from engine.diffusion.saving import stream_tensors
 from engine.settings import Settings
-from tests.diffusion.test_checkpoints import saved, sd1
+from tests.diffusion.test_checkpoints import saved, sd1, torch_saved
 
 
 def typed(folder: Path, *words: str) -> int:
@@ -120,12 +120,24 @@ def test_prune_and_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (("merge", "A", "B", "R", "--method", "TIES"), "TIES merges 3 files, not 2"),
         (("inspect", "missing.safetensors"), "no checkpoints file 'missing.safetensors'"),
         (("merge", "A", "B", "R", "--blocks", "1,2"), "2 numbers; write 26"),
+        (("merge", "A", "B", "R", "--method", "DARE", "--beta", "1"), "beta is from 0 to below 1"),
+        (("merge", "A", "B", "R", "--lora", "A:x"), "'x' after the colon is no strength, such as 0.8"),
+        (("merge", "A", "B", "A"), "name another, or add --overwrite"),
+        (("merge", "A", "B", "FOLDER"), "is a folder: name the file to write"),
+        (("merge", "A", "B", "FOLDER/none/r.safetensors"), "to write r.safetensors into"),
+        (("convert", "A", "r.ckpt"), "the result is a safetensors file: call it r.safetensors"),
+        (("convert", "FOLDER", "R"), "no diffusers model: it has neither unet/ nor transformer/"),
+        (("hash", "FOLDER"), "is a folder: name a file in it"),
+        (("prune", "A", "R", "--average"), "the file has no running average of its training"),
+        (("hash", "FOLDER/none"), "there is no file"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(
     words: tuple[str, ...], said: str, pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"A": str(pair[0]), "B": str(pair[1]), "R": str(tmp_path / "r.safetensors")}
+    places = {"A": str(pair[0]), "B": str(pair[1]), "R": str(tmp_path / "r.safetensors"), "FOLDER": str(tmp_path)}
+    places |= {"A:x": f"{pair[0]}:x", "FOLDER/none": f"{tmp_path}/none"}
+    places["FOLDER/none/r.safetensors"] = f"{tmp_path}/none/r.safetensors"
     assert typed(tmp_path, *(places.get(word, word) for word in words)) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "r.safetensors").exists()
@@ -148,3 +160,44 @@ def test_pages_of_the_files_are_let_go_while_a_file_is_written(tmp_path: Path, m
     assert len(times) == 10
     again = load_file(tmp_path / "y.safetensors")
     assert all(torch.equal(again[name], tensor) for name, tensor in tensors.items())
+
+
+def test_one_bad_file_does_not_hide_the_others(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"<html>")
+    for action in ("inspect", "hash"):
+        assert typed(tmp_path, action, str(tmp_path / "none"), str(bad), str(pair[0]), "--json") == 2
+        said = capsys.readouterr()
+        assert "there is no file" in said.err
+        assert str(json.loads(said.out)).count("a.safetensors") == 1
+
+
+def test_a_merge_in_another_number_format_is_rounded_once(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = pair
+    result = tmp_path / "c.safetensors"
+    assert typed(tmp_path, "merge", str(a), str(b), str(result), "--alpha", "0.25", "--dtype", "fp32") == 0
+    first, second, merged = weights(a), weights(b), load_file(result)
+    name = "model.diffusion_model.middle_block.0.in_layers.2.weight"
+    assert torch.equal(merged[name], first[name] * 0.75 + second[name] * 0.25)
+    assert typed(tmp_path, "merge", str(a), str(b), str(result), "--dtype", "fp8", "--overwrite") == 0
+    types = {name.split(".")[0]: tensor.dtype for name, tensor in load_file(result).items() if tensor.ndim == 4}
+    assert types == {"model": torch.float8_e4m3fn, "first_stage_model": torch.float16}
+    load_checkpoint(result)
+
+
+def test_files_of_every_precision_and_container_merge(tmp_path: Path) -> None:
+    """A pickle in half precision, full of averages, with a file in bfloat16: what A is made of, mixed in float32."""
+    first = sd1()
+    second = {name: tensor.float().mul(0.5).add(0.1).bfloat16() for name, tensor in first.items()}
+    a = torch_saved(tmp_path / "a.ckpt", {"state_dict": {**first, "model_ema.decay": torch.zeros(1), "betas": torch.zeros(9)}})
+    b, result = saved(tmp_path / "b.safetensors", second), tmp_path / "c.safetensors"
+    assert typed(tmp_path, "merge", str(a), str(b), str(result)) == 0
+    merged = load_file(result)
+    assert merged.keys() == first.keys()
+    for name, weight in merged.items():
+        wanted = (
+            first[name] if name.startswith("first_stage_model.") else (first[name].float() / 2 + second[name].float() / 2).half()
+        )
+        assert torch.equal(weight, wanted), name

@@ -19,6 +19,19 @@ OPEN_CLIP = {
     "mlp.c_proj": "mlp.fc2",
 }
 
+OUTSIDE = {
+    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+    "text_model.embeddings.position_embedding.weight": "positional_embedding",
+    "text_model.final_layer_norm.weight": "ln_final.weight",
+    "text_model.final_layer_norm.bias": "ln_final.bias",
+}
+"""What lies in no layer: transformers' names and open_clip's."""
+
+LAYERS = "text_model.encoder.layers."
+
+BESIDE = ("position_ids", "logit_scale")
+"""How names end that no network needs, but files have."""
+
 KINDS = {1280: "g", 1024: "h"}
 """Towers by width: OpenCLIP's bigG and H; anything else is OpenAI's L or made like it."""
 
@@ -30,7 +43,7 @@ def _build(config: TextConfig) -> nn.Module:
 
 def part(tensors: Tensors, kind: str | None = None) -> Part | None:
     """The text tower among ``tensors`` (prefix off), in transformers' layout or open_clip's; None if there is none."""
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(("position_ids", "logit_scale"))}
+    everything, tensors = tensors, {name: tensor for name, tensor in tensors.items() if not name.endswith(BESIDE)}
     if "token_embedding.weight" in tensors and "positional_embedding" in tensors:
         keymap = _open_clip(tensors)
     else:
@@ -52,12 +65,12 @@ def part(tensors: Tensors, kind: str | None = None) -> Part | None:
         vocabulary=vocabulary,
         positions=tensors[by_target["text_model.embeddings.position_embedding.weight"].source].shape[0],
     )
-    return Part(f"clip_{kind}", partial(_build, config), keymap, tensors)
+    return Part(f"clip_{kind}", partial(_build, config), keymap, everything)
 
 
 def depth(keymap: KeyMap) -> int:
     """How many layers a text tower has."""
-    return len({row.target.split(".")[3] for row in keymap if row.target.startswith("text_model.encoder.layers.")})
+    return len({row.target.split(".")[3] for row in keymap if row.target.startswith(LAYERS)})
 
 
 def _transformers(names: Iterable[str]) -> KeyMap:
@@ -73,12 +86,7 @@ def _transformers(names: Iterable[str]) -> KeyMap:
 
 def _open_clip(tensors: Tensors) -> KeyMap:
     """Rows for open_clip's names; its q, k and v are one matrix, its projection is stored transposed."""
-    rows = [
-        Row("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
-        Row("text_model.embeddings.position_embedding.weight", "positional_embedding"),
-        Row("text_model.final_layer_norm.weight", "ln_final.weight"),
-        Row("text_model.final_layer_norm.bias", "ln_final.bias"),
-    ]
+    rows = [Row(target, source) for target, source in OUTSIDE.items()]
     if "text_projection" in tensors:
         rows.append(Row("text_projection.weight", "text_projection", transform="transpose"))
     for name, tensor in tensors.items():
