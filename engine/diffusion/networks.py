@@ -44,16 +44,21 @@ HIDDEN = ("transformers", "scipy", "peft", "accelerate")
 PARTIAL = ("diffusers.loaders", "diffusers.quantizers", "diffusers.schedulers")
 """Packages that come out incomplete when those are hidden, and are forgotten again."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
+_whole: dict[str, Any] = {}
+"""Classes whose modules have been run to their end: one in ``sys.modules`` may still be at work in another thread."""
 
 
 def network_class(name: str) -> Any:
     """The class of that name: an entry of ``CLASSES``."""
-    path = CLASSES[name]
-    if path not in sys.modules:
-        with _lock, short_imports():
-            importlib.import_module(path)
-    return getattr(sys.modules[path], name)
+    if name not in _whole:
+        path = CLASSES[name]
+        with _lock:
+            if path not in sys.modules:
+                with short_imports():
+                    importlib.import_module(path)
+            _whole[name] = getattr(sys.modules[path], name)
+    return _whole[name]
 
 
 def build(name: str, config: Mapping[str, Any]) -> nn.Module:

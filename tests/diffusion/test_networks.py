@@ -43,6 +43,19 @@ assert all(getattr(importlib.import_module(networks.CLASSES[name]), name) is cls
 print("whole")
 """
 
+TOGETHER = """
+import threading
+from engine.diffusion import networks
+names, start, got = ["AutoencoderKL", "UNet2DConditionModel"] * 6, threading.Barrier(12), []
+def ask(name):
+    start.wait()
+    got.append(networks.network_class(name))
+threads = [threading.Thread(target=ask, args=(name,)) for name in names]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(got), len(set(got)))
+"""
+
 
 def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300).stdout
@@ -50,6 +63,11 @@ def run(code: str) -> str:
 
 def test_a_picture_needs_neither_transformers_nor_scipy_nor_the_compiler() -> None:
     assert run(DRAW).strip() == "[]"
+
+
+def test_many_threads_may_ask_first() -> None:
+    """As when a workflow loads three checkpoints at once on a server just started."""
+    assert run(TOGETHER).strip() == "12 2"
 
 
 @pytest.mark.slow
