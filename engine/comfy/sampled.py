@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.comfy.running import RUNNING, executor, wrappers
+from engine.diffusion.denoise import OnStep, ignore
+from engine.diffusion.noise import Draws
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from engine.diffusion.samplers import Walk
 
 
 def prepared(owner: Any, face: Any, shape: Any) -> bool:
@@ -54,7 +59,12 @@ class Sampled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sampler, name)
 
-    def walk(self, denoise: Any, x: Tensor, sigmas: Tensor, sampling: Any, seed: int, on_step: Any) -> Tensor:
+    def walk(self, sampling: Any, draws: Draws) -> Walk:
+        return partial(self._wrapped, sampling, draws)
+
+    def _wrapped(
+        self, sampling: Any, draws: Draws, denoise: Any, x: Tensor, sigmas: Tensor, *, on_step: OnStep = ignore
+    ) -> Tensor:
         from engine.comfy.values import inward
 
         face, total = self.listening.face, len(sigmas) - 1
@@ -69,13 +79,14 @@ class Sampled:
             used = denoise if model_wrap is ours else Called(model_wrap, extra_args, denoise)
             levels = sigmas.cpu()
             start = sampling.noise_scaling(levels[0], noise, latent_image, sampling.starts_at_max(levels))
-            return sampling.inverse_noise_scaling(levels[-1], self.sampler.walk(used, start, levels, sampling, seed, heard))
+            walk = self.sampler.walk(sampling, Draws(start, levels, draws.seed))
+            return sampling.inverse_noise_scaling(levels[-1], walk(used, start, levels, on_step=heard))
 
         def callback(i: int, denoised: Any, x: Any, steps: int) -> None:
             on_step(min(i, total - 1), x, denoised)
 
         eps = self.noise.generate_noise(self.latent).to(x)
-        extra = {"model_options": face.model_options, "seed": seed}
+        extra = {"model_options": face.model_options, "seed": draws.seed}
         mask = self.latent.get("noise_mask")
         around = executor(run, inward(self.sampler), self.inner)
         made = around.execute(ours, sigmas, extra, callback, eps, self.listening.clean, mask, True)

@@ -115,7 +115,9 @@ class Bench:
         """Draw every prompt with every seed, a prompt at a time, and look at what came out."""
         positives, negative = self.clip.encode_many(list(self.prompts)), self.clip.encode(self.negative)
         counter, seconds = Counter(), 0.0
-        counted = replace(s := setting.timeline, segments=tuple(replace(g, model=g.model.with_edit(counter)) for g in s.segments))
+        models = {id(segment.model): segment.model.with_edit(counter) for segment in setting.timeline.segments}
+        segments = tuple(replace(segment, model=models[id(segment.model)]) for segment in setting.timeline.segments)
+        counted = replace(setting.timeline, segments=segments)
         images: list[Tensor] = []
         latents: list[Tensor] = []
         for k, positive in enumerate(positives):

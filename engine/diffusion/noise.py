@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -64,8 +65,21 @@ def brownian(x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> Noise:
     return noise
 
 
-def noise_source(kind: str, x: Tensor, sigmas: Tensor, seed: int) -> Noise:
-    """``fresh`` or ``brownian`` noise for a whole walk along ``sigmas``."""
-    if kind == "fresh":
-        return fresh(x, seed)
-    return brownian(x, float(sigmas[sigmas > 0].min()), float(sigmas.max()), seed)
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The noise of a whole run along ``sigmas``, from its seed. All samplers of the run share it, so none draws a draw again."""
+
+    x: Tensor
+    sigmas: Tensor
+    seed: int
+
+    @cached_property
+    def fresh(self) -> Noise:
+        return fresh(self.x, self.seed)
+
+    @cached_property
+    def brownian(self) -> Noise:
+        return brownian(self.x, float(self.sigmas[self.sigmas > 0].min()), float(self.sigmas.max()), self.seed)
+
+    def of(self, kind: Literal["fresh", "brownian"]) -> Noise:
+        return self.fresh if kind == "fresh" else self.brownian

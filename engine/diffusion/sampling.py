@@ -18,7 +18,7 @@ from engine.diffusion.guidance import Guider, Inpaint, cfg_guider
 from engine.diffusion.journal import Journal
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.model import Model
-from engine.diffusion.noise import starting_noise
+from engine.diffusion.noise import Draws, starting_noise
 from engine.diffusion.preview import Draw, preview
 from engine.diffusion.samplers import SAMPLERS, Sampler
 from engine.diffusion.schedules import sigmas_for
@@ -110,10 +110,10 @@ def sample(
     """
     model = guider.model
     if model.around and not bare:
-        walk: Callable[..., tuple[Latent, Latent]] = partial(sample, report=report, journal=journal, bare=True)
+        run: Callable[..., tuple[Latent, Latent]] = partial(sample, report=report, journal=journal, bare=True)
         for around in model.around:
-            walk = partial(around, walk)
-        return walk(guider, noise, sampler, sigmas, latent)
+            run = partial(around, run)
+        return run(guider, noise, sampler, sigmas, latent)
     latent_format, sampling = model.family.latent, model.sampling
     samples = fitted(latent["samples"], latent_format)
     if len(sigmas) < 2:
@@ -134,8 +134,9 @@ def sample(
             report(i + 1, len(sigmas) - 1, lambda decode=None: preview(latent_format, denoised, decode=decode))
 
         x = sampling.noise_scaling(sigmas[0], eps, clean, sampling.starts_at_max(sigmas))
+        walk = sampler.walk(sampling, Draws(x, sigmas, noise.seed))
         try:
-            x = sampler.walk(denoise, x, sigmas, sampling, noise.seed, on_step)
+            x = walk(denoise, x, sigmas, on_step=on_step)
         finally:
             if journal is not None:
                 journal.flush()

@@ -2,10 +2,16 @@
 
 A timeline is a list of segments; each holds from its start down to the start of the next. Everything is keyed by sigma,
 so more or fewer steps mean the same picture drawn more or less finely.
+
+A step belongs to the segment its first noise level lies in: all network calls of the step are made as that segment says, also
+those of second-order samplers at the step's other end. Where a seam changes what is asked of the network, or the sampler, the
+sampler begins anew there, as a second KSamplerAdvanced does: what a multistep sampler remembers of another network would be
+extrapolated wrongly. A seam that changes nothing is none.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -148,6 +154,12 @@ class Stage:
         keys = ((Point(ends[0]), segment.cfg), (Point(ends[1]), segment.last_cfg))
         return _follow(keys, sigma, segment.model.sampling, sigmas)
 
+    def goes_on(self, after: Stage, sigmas: Tensor) -> bool:
+        """Whether the network is asked the same by the next stage, at the level where that begins."""
+        a, b, level = self.segment, after.segment, torch.tensor(after.first)
+        if a.model is not b.model or a.positive is not b.positive or a.negative is not b.negative:
+            return False
+        return a.detail == b.detail and math.isclose(self.cfg(level, sigmas), after.cfg(level, sigmas), rel_tol=1e-3)
 
     def piece(self, first: float, last: float, sigmas: Tensor) -> Segment:
         """The segment of a part of these levels, in which everything is as it was in the whole."""
@@ -192,13 +204,14 @@ def sample_timeline(
 ) -> tuple[Latent, Latent]:
     """Walk ``sigmas`` as the timeline says; the result and the last clean estimate, as ``sampling.sample`` gives them."""
     from engine.diffusion.sampling import sample, silent
-    from engine.diffusion.timeline_run import TimelineGuider, TimelineSampler
+    from engine.diffusion.timeline_run import TimelineGuider, TimelineSampler, Turn
 
     timeline, positive, noise = _begun(timeline, positive, noise, latent["samples"].shape[0])
     stages = timeline.stages(sigmas)
     _check(stages)
-    guider = TimelineGuider.made(timeline, stages, positive, negative, sigmas)
-    walker = TimelineSampler.made(stages, sampler)
+    turn = Turn(stages)
+    guider = TimelineGuider.made(timeline, turn, positive, negative, sigmas)
+    walker = TimelineSampler.made(turn, sampler)
     return sample(guider, noise, walker, sigmas, latent, report=report or silent, journal=journal)
 
 
@@ -210,8 +223,9 @@ def _begun(
     from engine.diffusion.variety import VariationNoise
 
     if timeline.readings:
-        own = [None if s.positive is None else timeline.read(s.positive, noise.seed, pictures) for s in timeline.segments]
-        segments = tuple(replace(segment, positive=prompt) for segment, prompt in zip(timeline.segments, own, strict=True))
+        own = {id(s.positive): s.positive for s in timeline.segments if s.positive is not None}
+        read = {key: timeline.read(prompt, noise.seed, pictures) for key, prompt in own.items()}
+        segments = tuple(replace(segment, positive=read.get(id(segment.positive))) for segment in timeline.segments)
         timeline, positive = replace(timeline, segments=segments), timeline.read(positive, noise.seed, pictures)
     if timeline.variation:
         noise = VariationNoise(noise, RandomNoise(timeline.variation.seed), timeline.variation.strength)

@@ -6,24 +6,43 @@ import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from engine.diffusion.conditioning import Conditioning
-from engine.diffusion.denoise import Denoise, OnStep
+from engine.diffusion.denoise import Denoise, OnStep, ignore
 from engine.diffusion.guidance import Guided, Guider, Inpaint, cfg_guider
 from engine.diffusion.journal import Journal
 from engine.diffusion.model import Model
-from engine.diffusion.noise import noise_source, starting_noise
+from engine.diffusion.noise import Draws, starting_noise
 from engine.diffusion.parametrization import Parametrization
 from engine.diffusion.patches import Patch
 from engine.diffusion.rules import Cfg
-from engine.diffusion.samplers import Sampler
+from engine.diffusion.samplers import Sampler, Walk
 from engine.diffusion.timeline import Segment, Stage, Timeline, with_strengths
 
 T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Turn:
+    """The stages of a run, and which of them the steps being made belong to: the sampler says it, the denoiser keeps to it."""
+
+    stages: tuple[Stage, ...]
+    first: int = 0
+    last: int = -1  # of the stages that one walk goes through; -1 is the last there is
+
+    def owner(self, sigma: float) -> int:
+        """The stage of a step that begins at ``sigma``."""
+        return next((k for k, stage in enumerate(self.stages) if stage.covers(sigma)), len(self.stages) - 1)
+
+    def at(self, sigma: float) -> int:
+        """The stage, of those whose turn it is, that is asked at ``sigma``; beyond their levels the nearest."""
+        last = self.last % len(self.stages)
+        return next((k for k in range(self.first, last) if sigma > self.stages[k].last), last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +50,17 @@ class TimelineGuider(Guider):
     """The guider of the first stage, to whoever asks for a model; the denoiser it starts knows all stages."""
 
     timeline: Timeline = Timeline()
-    stages: tuple[Stage, ...] = ()
+    turn: Turn = field(default_factory=lambda: Turn(()))
     guiders: tuple[Guider, ...] = ()
     sigmas: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     @classmethod
     def made(
-        cls, timeline: Timeline, stages: tuple[Stage, ...], positive: Conditioning, negative: Conditioning, sigmas: Tensor
+        cls, timeline: Timeline, turn: Turn, positive: Conditioning, negative: Conditioning, sigmas: Tensor
     ) -> TimelineGuider:
-        guiders = tuple(_guider(stage.segment, positive, negative) for stage in stages)
+        guiders = tuple(_guider(stage.segment, positive, negative) for stage in turn.stages)
         first = guiders[0]
-        return cls(first.model, first.conditionings, first.rule, timeline, stages, guiders, sigmas)
+        return cls(first.model, first.conditionings, first.rule, timeline, turn, guiders, sigmas)
 
     def open(self, stack: ExitStack) -> nn.Module:
         """The first stage's network, for its device; edits come and go with the stages."""
@@ -76,8 +95,8 @@ class TimelineDenoise:
         return self._at(sigma, lambda guided, level: guided.split(x, level))
 
     def _at(self, sigma: Tensor, ask: Callable[[Guided, Tensor], T]) -> T:
-        k = next((k for k, stage in enumerate(self.guider.stages) if stage.covers(float(sigma))), len(self.guided) - 1)
-        stage, guided = self.guider.stages[k], self.guided[k]
+        k = self.guider.turn.at(float(sigma))
+        stage, guided = self.guider.turn.stages[k], self.guided[k]
         guided.network = self._place(stage.segment.model, sigma)
         guided.patches = self._patches
         guided.guider = replace(guided.guider, rule=Cfg(stage.cfg(sigma, self.guider.sigmas)))
@@ -104,44 +123,51 @@ class TimelineDenoise:
 class TimelineSampler(Sampler):
     """The samplers of the stages, one walk for each run of steps that share one: a seam between equals is none."""
 
-    stages: tuple[Stage, ...] = ()
+    turn: Turn = field(default_factory=lambda: Turn(()))
     samplers: tuple[Sampler, ...] = ()
 
     @classmethod
-    def made(cls, stages: tuple[Stage, ...], default: Sampler) -> TimelineSampler:
-        samplers = tuple(stage.segment.sampler or default for stage in stages)
-        return cls(samplers[0].function, mask_noise=samplers[0].mask_noise, stages=stages, samplers=samplers)
+    def made(cls, turn: Turn, default: Sampler) -> TimelineSampler:
+        samplers = tuple(stage.segment.sampler or default for stage in turn.stages)
+        return cls(samplers[0].function, mask_noise=samplers[0].mask_noise, turn=turn, samplers=samplers)
 
-    def walk(
-        self, denoise: Denoise, x: Tensor, sigmas: Tensor, sampling: Parametrization, seed: int, on_step: OnStep
+    def walk(self, sampling: Parametrization, draws: Draws) -> Walk:
+        return partial(self._along, sampling, draws)
+
+    def _along(
+        self, sampling: Parametrization, draws: Draws, denoise: Denoise, x: Tensor, sigmas: Tensor, *, on_step: OnStep = ignore
     ) -> Tensor:
-        sources = {kind: noise_source(kind, x, sigmas, seed) for kind in ("fresh", "brownian")}
         last: list[Tensor] = []
+        walks = [sampler.walk(sampling, draws) for sampler in self.samplers]
         for first, end in self.runs(sigmas):
-            k = self._stage(float(sigmas[first]))
-            share = self.stages[k].segment.renoise
+            k, turn = self.turn.owner(float(sigmas[first])), self.turn
+            turn.first, turn.last = k, turn.owner(float(sigmas[end - 1]))
+            share = turn.stages[k].segment.renoise
             if share and last:
-                x = _renoised(x, last[0], sigmas[first], share, denoise.flow, seed + first)
+                x = _renoised(x, last[0], sigmas[first], share, denoise.flow, draws.seed + first)
 
             def report(i: int, x: Tensor, denoised: Tensor, first: int = first) -> None:
                 last[:] = [denoised]
                 on_step(first + i, x, denoised)
 
-            sampler = self.samplers[k]
-            x = sampler.of(sampling)(denoise, x, sigmas[first : end + 1], noise=sources[sampler.noise], on_step=report)
+            x = walks[k](denoise, x, sigmas[first : end + 1], on_step=report)
+            if x.shape != draws.x.shape:  # a sampler that enlarges: the noise must be as large
+                draws = Draws(x, sigmas, draws.seed + end)
+                walks = [sampler.walk(sampling, draws) for sampler in self.samplers]
         return x
 
     def runs(self, sigmas: Tensor) -> list[tuple[int, int]]:
         """(first step, step after the last) of each walk."""
-        owners = [self._stage(float(sigma)) for sigma in sigmas[:-1]]
-        cuts = [i for i in range(1, len(owners)) if self._parts(owners[i - 1], owners[i])]
+        owners = [self.turn.owner(float(sigma)) for sigma in sigmas[:-1]]
+        cuts = [i for i in range(1, len(owners)) if self._parts(owners[i - 1], owners[i], sigmas)]
         return list(zip([0, *cuts], [*cuts, len(owners)], strict=True))
 
-    def _parts(self, before: int, after: int) -> bool:
-        return before != after and (self.samplers[before] != self.samplers[after] or self.stages[after].segment.renoise > 0)
-
-    def _stage(self, sigma: float) -> int:
-        return next((k for k, stage in enumerate(self.stages) if stage.covers(sigma)), len(self.stages) - 1)
+    def _parts(self, before: int, after: int, sigmas: Tensor) -> bool:
+        if before == after:
+            return False
+        one, other = self.turn.stages[before], self.turn.stages[after]
+        alike = self.samplers[before] == self.samplers[after] and other.segment.renoise == 0
+        return not alike or not one.goes_on(other, sigmas)
 
 
 def _renoised(x: Tensor, denoised: Tensor, sigma: Tensor, share: float, flow: bool, seed: int) -> Tensor:

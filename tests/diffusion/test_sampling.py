@@ -261,8 +261,8 @@ def test_no_noise_is_zeros() -> None:
     assert not NoNoise(3).generate_noise(empty(2)).any()
 
 
-def test_from_ksampler_to_the_network_there_are_at_most_seven_of_our_frames() -> None:
-    """ksampler > sample > walk > euler > guided > evaluate > forward"""
+def test_from_ksampler_to_the_network_there_are_at_most_six_of_our_frames() -> None:
+    """ksampler > sample > euler > guided > evaluate > forward"""
     frames: list[str] = []
     network = demo_model().network()
 
@@ -276,5 +276,5 @@ def test_from_ksampler_to_the_network_there_are_at_most_seven_of_our_frames() ->
     handle = network.register_forward_pre_hook(look)
     run(steps=1)
     handle.remove()
-    assert len(frames) <= 7, frames
+    assert len(frames) <= 6, frames
     assert frames[-1] == "ksampler"

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from torch import Tensor
-
-from engine.diffusion.denoise import Denoise, OnStep
-from engine.diffusion.noise import noise_source
+from engine.diffusion.noise import Draws
 from engine.diffusion.parametrization import Parametrization
 from engine.diffusion.samplers.adams import deis, gradient_estimation, ipndm, ipndm_v, lms
 from engine.diffusion.samplers.ancestral import ddim_ancestral, dpm_2_ancestral, dpmpp_2s_ancestral, euler_ancestral
@@ -22,10 +19,10 @@ from engine.diffusion.samplers.ode import dpm_2, euler, heun, heunpp2
 from engine.diffusion.samplers.sa_solver import sa_solver
 from engine.diffusion.samplers.sde import dpmpp_2m_sde, dpmpp_3m_sde, dpmpp_sde
 from engine.diffusion.samplers.seeds import seeds_2, seeds_3
-from engine.diffusion.samplers.terms import SamplerFunction
+from engine.diffusion.samplers.terms import SamplerFunction, Walk
 from engine.diffusion.samplers.unipc import uni_pc
 
-__all__ = ["SAMPLERS", "Sampler", "SamplerFunction"]
+__all__ = ["SAMPLERS", "Sampler", "SamplerFunction", "Walk"]
 
 
 @dataclass(frozen=True)
@@ -51,11 +48,9 @@ class Sampler:
         function: SamplerFunction = partial(self.function, **{**levels, **self.options, **options})
         return function
 
-    def walk(
-        self, denoise: Denoise, x: Tensor, sigmas: Tensor, sampling: Parametrization, seed: int, on_step: OnStep
-    ) -> Tensor:
-        """``x`` taken along ``sigmas`` on a model with this parametrization, all noise from ``seed``."""
-        return self.of(sampling)(denoise, x, sigmas, noise=noise_source(self.noise, x, sigmas, seed), on_step=on_step)
+    def walk(self, sampling: Parametrization, draws: Draws) -> Walk:
+        """The function for one model, with the noise of one run."""
+        return partial(self.of(sampling), noise=draws.of(self.noise))
 
 
 FIRST = {"first_sigma": 1e-4}

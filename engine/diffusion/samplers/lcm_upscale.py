@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from engine.diffusion.denoise import Denoise, OnStep
+from engine.diffusion.denoise import Denoise, OnStep, ignore
+from engine.diffusion.noise import Draws
 from engine.diffusion.parametrization import Parametrization
-from engine.diffusion.samplers import Sampler
+from engine.diffusion.samplers import Sampler, Walk
 from engine.diffusion.samplers.lcm import lcm
 from engine.diffusion.samplers.terms import alpha_at
 
@@ -35,11 +37,16 @@ class LcmUpscale(Sampler):
         ratios = [1 + (self.ratio - 1) * (i + 1) / count for i in range(count)] if count > 0 else []
         return [(round(height * ratio), round(width * ratio)) for ratio in ratios]
 
-    def walk(self, denoise: Denoise, x: Tensor, sigmas: Tensor, sampling: Parametrization, seed: int, on_step: OnStep) -> Tensor:
+    def walk(self, sampling: Parametrization, draws: Draws) -> Walk:
+        generator = torch.Generator().manual_seed(draws.seed)
+        torch.randn(draws.x.shape, generator=generator)  # the noise the run began with
+        return partial(self._grown, generator)
+
+    def _grown(
+        self, generator: torch.Generator, denoise: Denoise, x: Tensor, sigmas: Tensor, *, on_step: OnStep = ignore
+    ) -> Tensor:
         from engine.diffusion.pixels.resize import resize
 
-        generator = torch.Generator().manual_seed(seed)
-        torch.randn(x.shape, generator=generator)  # the noise the run began with
         sizes = self.sizes(len(sigmas) - 1, *x.shape[-2:])
         for i in range(len(sigmas) - 1):
             denoised = denoise(x, sigmas[i])

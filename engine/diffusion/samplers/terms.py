@@ -26,6 +26,12 @@ class SamplerFunction(Protocol):
     def __call__(self, denoise: Denoise, x: Tensor, sigmas: Tensor, /, *, noise: Noise, on_step: OnStep = ignore) -> Tensor: ...
 
 
+class Walk(Protocol):
+    """A sampler function that has its options and its noise: what takes x along sigmas."""
+
+    def __call__(self, denoise: Denoise, x: Tensor, sigmas: Tensor, /, *, on_step: OnStep = ignore) -> Tensor: ...
+
+
 def derivative(x: Tensor, sigma: Tensor, denoised: Tensor) -> Tensor:
     """dx / dsigma of the probability flow, the same for variance-exploding and rectified-flow x."""
     return (x - denoised) / sigma
