@@ -109,8 +109,11 @@ def control_net_inpainting_apply(
     start_percent: FineShare = 0.0,
     end_percent: FineShare = 1.0,
 ) -> Steered:
-    """As Apply ControlNet; the mask is for ControlNets that take one, which those of Stable Diffusion 1, 2 and XL do not."""
-    return control_net_apply_advanced(positive, negative, control_net, image, strength, start_percent, end_percent, vae)
+    """As Apply ControlNet with the hole that an inpainting ControlNet is to fill: black for Union, else of -1, as in training."""
+    from engine.diffusion.pixels.hints import with_hole
+
+    seen = Image(with_hole(image, mask, black=control_net.kinds > 0))
+    return control_net_apply_advanced(positive, negative, control_net, seen, strength, start_percent, end_percent, vae)
 
 
 @node("ControlNetApplyMasked", category="conditioning/controlnet", title="Apply ControlNet (masked)")

@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from engine.node import Advanced, Round, Run, Step, node
 from engine.types import Conditioning, Guider, Latent, Model, Noise, Sampler, SamplerName, Sigmas
-from nodes.reports import reporting
+from nodes.reports import remark, reporting
 from nodes.sampling import Cfg, NoiseSeed
 from nodes.sizes import FineShare
 
@@ -28,6 +28,7 @@ def sampler_custom_advanced(
     """Sample with any noise, guider, sampler and sigmas; the second output is the last step's clean estimate."""
     from engine.diffusion.sampling import sample
 
+    remark(run, guider.model, guider.conditionings.get("positive", ()), latent_image, len(sigmas) - 1)
     done = sample(guider, noise, sampler, sigmas, latent_image, report=reporting(run), journal=run.journal)
     return Sampled(*done)
 
@@ -50,6 +51,7 @@ def sampler_custom(
     from engine.diffusion.guidance import cfg_guider
     from engine.diffusion.sampling import NoNoise, RandomNoise, sample
 
+    remark(run, model, positive, latent_image, len(sigmas) - 1)
     noise = RandomNoise(noise_seed) if add_noise else NoNoise(noise_seed)
     guider = cfg_guider(model, positive, negative, cfg)
     return Sampled(*sample(guider, noise, sampler, sigmas, latent_image, report=reporting(run), journal=run.journal))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.folders import Folders
 from engine.node import Run
-from engine.types import Conditioning, Latent, Model
+from engine.types import Latent, Model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ def reporting(run: Run) -> Callable[[int, int, Draw], None]:
     return report
 
 
-def remark(run: Run, model: Model, positive: Conditioning, latent: Latent, steps: int) -> None:
+def remark(run: Run, model: Model, positive: Sequence[Any], latent: Latent, steps: int) -> None:
     """Say at the node what a model with more input channels was not given; it draws all the same."""
     from engine.diffusion.families import unet
 

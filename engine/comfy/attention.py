@@ -105,7 +105,7 @@ class Processor:
             n, context, value = patch(n, context, value, extra)
         q, k, v = attn.to_q(n), attn.to_k(context), attn.to_v(value)
         replacing = self.replacement()
-        out = replacing(q, k, v, extra) if replacing else attend(q, k, v, attn.heads)
+        out = replacing(q, k, v, extra) if replacing else attend(q, k, v, attn.heads, attention_mask)
         out = attn.to_out[1](attn.to_out[0](out))
         for patch in self.patches(f"{layer}_output_patch"):
             out = patch(out, extra)

@@ -144,7 +144,8 @@ def load_clip_vision(path: Path, place: Place | None = None) -> ClipVision:
     file = read(path)
     _, part = _vision(file, vision.PREFIXES)
     if part is None:
-        raise CheckpointError(path, f"there is no CLIP image encoder in it; this looks like {_guess(file.tensors)}")
+        told = prefixes.elsewhere(file.tensors, "the image encoder of a CLIP: ViT-L, ViT-H or ViT-bigG")
+        raise CheckpointError(path, f"there is no CLIP image encoder in it{told}")
     check_complete(path, part)
     return ClipVision(part, place or PlaceOnCpu())
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.diffusion.conditioning import Conditioning, set_control
+from engine.diffusion.edits.text_bias import biased
 from engine.diffusion.families.family import Inputs, Residuals, repeat_to
 from engine.diffusion.parts import Part, Place, working_dtype
 from engine.diffusion.pixels.resize import resize
@@ -42,7 +43,8 @@ def half_unet(network: Any, control: Control, x: Tensor, timestep: Tensor, input
         "return_dict": False,
         **more,
     }
-    down, mid = network(x.to(dtype), timestep, **arguments)
+    with biased(network, None if "control_context" in inputs else inputs.get("token_bias")):
+        down, mid = network(x.to(dtype), timestep, **arguments)
     return Residuals(tuple(down), mid)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from engine.diffusion import networks
+from engine.diffusion import networks, prefixes
 from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.control import ControlNet
 from engine.diffusion.control_lora import control_lora, empty_part, marks
@@ -56,7 +56,8 @@ def load_control(path: Path, place: Place | None = None, model: Model | None = N
     elif any("lllite" in name for name in tensors):
         raise CheckpointError(path, "this is a ControlNet-LLLite, which changes a model: load it with Apply LLLite")
     else:
-        raise CheckpointError(path, "it has no ControlNet's tensors. Choose a ControlNet for Stable Diffusion 1, 2 or XL")
+        told = prefixes.elsewhere(tensors, "a ControlNet for Stable Diffusion 1, 2 or XL")
+        raise CheckpointError(path, f"it has no ControlNet's tensors{told}")
     return ControlNet(part, place, context)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from engine.diffusion import networks
+from engine.diffusion import networks, prefixes
 from engine.diffusion.conditioning import Conditioning, entries
 from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.edits.places import EditError, hooked
@@ -135,7 +135,8 @@ def load_gligen(path: Path, place: Place | None = None) -> Gligen:
     first = tensors.get("position_net.linears.0.weight")
     gates = _gates(tensors)
     if first is None or not gates:
-        raise CheckpointError(path, "it has no GLIGEN for text and boxes (position_net and fuser)")
+        told = prefixes.elsewhere(tensors if first is None else (), "a GLIGEN for Stable Diffusion 1.4")
+        raise CheckpointError(path, f"it has no GLIGEN for text and boxes (position_net and fuser){told}")
     phrase = first.shape[1] - FREQUENCIES * 2 * 4
     out = tensors["position_net.linears.4.weight"].shape[0]
     widths = {}

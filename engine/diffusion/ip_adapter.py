@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from engine.diffusion import networks
+from engine.diffusion import networks, prefixes
 from engine.diffusion.clip_vision import ClipVision
 from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.parts import KeyMap, Part, Place, Row, Tensors, under, working_dtype
@@ -54,13 +54,17 @@ class IpAdapter:
         return with_.mean(0, keepdim=True) if combine == "average" else with_, without
 
 
+FACES = "reads faces by a recogniser's numbers (FaceID), and that network is not here. Choose a plain, plus or full one"
+
+
 def load_ip_adapter(path: Path, place: Place | None = None) -> IpAdapter:
     """The adapter of a file for Stable Diffusion 1 or XL."""
     tensors = read_tensors(path).tensors
     image, attention = under(tensors, "image_proj."), under(tensors, "ip_adapter.")
-    if not image or not attention:
-        raise CheckpointError(path, "it has no IP-Adapter's tensors (image_proj and ip_adapter)")
-    context = attention["1.to_k_ip.weight"].shape[1]
+    context = next((t.shape[1] for name, t in attention.items() if name.endswith(".to_k_ip.weight")), 0)
+    if not image or not context:
+        told = prefixes.elsewhere(tensors if not image else (), "an IP-Adapter for Stable Diffusion 1 or XL")
+        raise CheckpointError(path, f"it has no IP-Adapter's tensors (image_proj and ip_adapter){told}")
     if "proj.weight" in image:
         width = image["proj.weight"].shape[1]
         tokens = image["proj.weight"].shape[0] // context
@@ -76,7 +80,7 @@ def load_ip_adapter(path: Path, place: Place | None = None) -> IpAdapter:
         rows = _renamed(image, {"proj.0": "ff.net.0.proj", "proj.2": "ff.net.2", "proj.3": "norm"})
         part = _part("IPAdapterFullImageProjection", config, rows, image)
     else:
-        raise CheckpointError(path, "this IP-Adapter reads faces by a recogniser's numbers (FaceID), which are not supported")
+        raise CheckpointError(path, f"this IP-Adapter {FACES}")
     return IpAdapter(part, attention, place or Residency(), "penultimate_hidden_states", width, context)
 
 

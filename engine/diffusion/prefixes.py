@@ -34,14 +34,21 @@ STRAY = re.compile(
 WORDS_HALF = re.compile(r"^cond_stage_model\.(?!model\.visual\.)")
 """The half of its CLIP that reads words, in files of models that only look at pictures (Zero123)."""
 
+CHECKPOINT = re.compile(r"^model\.diffusion_model\.")
+
 KINDS: tuple[tuple[str, str], ...] = (
+    (r"^lora_controlnet$|^(adapter\.)?body\.\d+\.(block1|in_conv|resnets)\.", "a ControlNet: put it into models/controlnet"),
+    (r"^lllite_unet_", "a ControlNet-LLLite: put it into models/controlnet and use Apply LLLite"),
+    (r"^image_proj\.|^ip_adapter\.", "an IP-Adapter: put it into models/ipadapter and use Load IP-Adapter"),
+    (r"^position_net\.|\.fuser\.linear\.", "a GLIGEN: put it into models/gligen and use GLIGENLoader"),
+    (r"^(style_embedding|redux_up\.weight)$", "a style model: put it into models/style_models and use Load Style Model"),
+    (r"^(id_encoder\.|fuse_module\.)", "a PhotoMaker: put it into models/photomaker and use PhotoMakerLoader"),
     (r"(^|\.)lora_|\.lora[_.]|\.(hada|lokr|oft)_|\.alpha$|\.diff$", "a LoRA: put it into models/loras and use Load LoRA"),
     (r"^control_model\.|controlnet_cond_embedding|^controlnet_", "a ControlNet: put it into models/controlnet"),
     (r"^(emb_params|string_to_param.*|clip_[lgh])$", "a textual inversion: put it into models/embeddings, write embedding:name"),
     (r"^(body\.\d+\.rdb|model\.\d+\.sub\.|RRDB)", "an upscaler: put it into models/upscale_models and use Load Upscale Model"),
     (r"^(decoder|encoder)\.(conv_in|mid|mid_block)|^first_stage_model\.", "a VAE: put it into models/vae and use Load VAE"),
     (r"^vision_model\.|^visual\.", "an image encoder: put it into models/clip_vision and use Load CLIP Vision"),
-    (r"^image_proj\.|^ip_adapter\.", "an IP-Adapter, which needs its own loader"),
     (r"text_model\.|^transformer\.resblocks|^shared\.weight|^encoder\.block\.", "a text encoder: use Load CLIP"),
 )
 
@@ -66,3 +73,11 @@ def kind(names: Iterable[str]) -> str | None:
         if any(re.search(pattern, name) for name in names):
             return description
     return None
+
+
+def elsewhere(names: Iterable[str], wanted: str) -> str:
+    """The end of a sentence that says what a file is not: what it is and where it belongs, or that ``wanted`` is to be chosen."""
+    names = list(names)
+    whole = any(CHECKPOINT.match(name) for name in names)
+    found = "a checkpoint: put it into models/checkpoints and use Load Checkpoint" if whole else kind(names)
+    return f"; this looks like {found}" if found else f". Choose {wanted}"

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.diffusion import networks
+from engine.diffusion import networks, prefixes
 from engine.diffusion.clip_vision import ClipVisionOutput
 from engine.diffusion.conditioning import Conditioning, entries
 from engine.diffusion.containers import CheckpointError, read_tensors
@@ -120,7 +120,8 @@ def load_style_model(path: Path, place: Place | None = None) -> StyleModel:
             with networks.on_meta():
                 return Redux(width, hidden, context)
     else:
-        raise CheckpointError(path, "it has no style model's tensors (style_embedding or redux_up)")
+        told = prefixes.elsewhere(tensors, "a style adapter for Stable Diffusion 1")
+        raise CheckpointError(path, f"it has no style model's tensors (style_embedding or redux_up){told}")
     return StyleModel(Part("style", build, straight(tensors), tensors), place or Residency(), width)
 
 
@@ -133,7 +134,7 @@ def apply_style(
 ) -> list[list[Any]]:
     """The picture's tokens after those of every prompt: times ``strength``, or with log(strength) added to attention scores.
 
-    The bias is an (T, T) "attention_mask" beside the embedding; only families that read it heed it.
+    The bias is a (T, T) "attention_mask" beside the embedding; strength 1 is none, at 0 the picture is not seen.
     """
     tokens = model.tokens(seen) * (strength if strength_type == "multiply" else 1.0)
     styled = []
@@ -144,14 +145,23 @@ def apply_style(
                 "Use one made for this base model."
             )
         options = dict(options)
-        if strength_type == "attn_bias" and strength != 1.0:
-            options |= _biased(embedding.shape[1], tokens.shape[1], strength)
+        known = options.get("attention_mask")
+        if known is not None or (strength_type == "attn_bias" and strength != 1.0):
+            weight = strength if strength_type == "attn_bias" else 1.0
+            options["attention_mask"] = _biased(known, embedding.shape[1], tokens.shape[1], weight)
         styled.append([torch.cat([embedding, tokens.to(embedding)], dim=1), options])
     return styled
 
 
-def _biased(text: int, style: int, strength: float) -> dict[str, Any]:
-    """The score of every token looking at a style token moved by log(strength); 0 makes them unseen."""
+def _biased(known: Tensor | None, text: int, style: int, strength: float) -> Tensor:
+    """The score of every token looking at a style token moved by log(strength); 0 makes them unseen.
+
+    ``known``: the biases among the tokens before, of other pictures.
+    """
     bias = torch.zeros(text + style, text + style)
+    if known is not None:
+        size = min(text, known.shape[-1])
+        bias[:size, :size] = known[..., :size, :size]
+        bias[size:text, :size] = known[..., :1, :size]
     bias[:text, text:] = math.log(strength) if strength > 0 else -torch.inf
-    return {"attention_mask": bias}
+    return bias

@@ -15,7 +15,11 @@ from torch import Tensor, nn
 
 from engine.diffusion import networks
 from engine.diffusion.clip_vision import ClipVision
+from engine.diffusion.conditioning import concat
 from engine.diffusion.containers import CheckpointError
+from engine.diffusion.control import ControlNet, apply_control
+from engine.diffusion.control_files import original_part
+from engine.diffusion.edits.attention import Nag
 from engine.diffusion.edits.lllite import Lllite, modules_of
 from engine.diffusion.edits.places import EditError
 from engine.diffusion.guidance import Guided, basic_guider
@@ -26,6 +30,7 @@ from engine.diffusion.style_model import StyleModel, apply_style, load_style_mod
 from engine.diffusion.vision.network import ClipImage, VisionConfig
 from tests.diffusion.demo import demo_model, prompt
 from tests.diffusion.originals import filled
+from tests.diffusion.test_control import original_layout
 
 SIGMA = torch.tensor(2.0)
 X = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(9)) * 2
@@ -84,6 +89,42 @@ def test_style_tokens_follow_the_prompt_s(style: StyleModel) -> None:
     assert torch.allclose(whole[:, 77:], style.tokens(seen))
     assert biased["attention_mask"][0, 77:].exp().tolist() == pytest.approx([0.25] * 3)
     assert not biased["attention_mask"][77:].any()
+
+
+def test_a_bias_of_weight_0_hides_the_picture_and_of_weight_1_is_none(style: StyleModel) -> None:
+    seen = vision().encode(PICTURE)
+    model, multiplied = demo_model(), apply_style(A, style, seen)
+    assert torch.equal(denoised(model, apply_style(A, style, seen, 1.0, "attn_bias")), denoised(model, multiplied))
+    assert torch.allclose(denoised(model, apply_style(A, style, seen, 0.0, "attn_bias")), denoised(model), atol=1e-5)
+
+
+def test_a_bias_of_weight_2_is_the_picture_twice(style: StyleModel) -> None:
+    """exp(score + log 2) is two tokens of one score; so is the text beside a picture of weight 1/2, given twice."""
+    seen = vision().encode(PICTURE)
+    once = apply_style(A, style, seen)
+    twice = apply_style(once, style, seen)
+    expected = denoised(demo_model(), twice)
+    assert not torch.allclose(denoised(demo_model(), once), expected, atol=1e-3)
+    assert torch.allclose(denoised(demo_model(), apply_style(A, style, seen, 2.0, "attn_bias")), expected, atol=1e-4)
+    halves = apply_style(apply_style(A, style, seen, 0.5, "attn_bias"), style, seen, 0.5, "attn_bias")
+    assert torch.allclose(denoised(demo_model(), halves), denoised(demo_model(), once), atol=1e-4)
+
+
+def test_a_bias_stays_with_its_tokens(style: StyleModel) -> None:
+    """Another picture or text after a hidden one hides nothing of itself; ControlNets and NAG heed the bias, too."""
+    seen, other = vision().encode(PICTURE), vision().encode(1 - PICTURE)
+    hidden = apply_style(A, style, seen, 0.0, "attn_bias")
+    second = apply_style(hidden, style, other, 1.0)
+    model = demo_model()
+    assert torch.allclose(denoised(model, second), denoised(model, apply_style(A, style, other)), atol=1e-5)
+    longer, plain = (concat(before, prompt(2)) for before in (hidden, A))
+    assert torch.allclose(denoised(model, longer), denoised(model, plain), atol=1e-5)
+    part, _ = original_part({name.removeprefix("control_model."): t for name, t in original_layout().items()})
+    net = ControlNet(part, Residency("cpu"), 128)
+    controlled = [apply_control(text, A, net, PICTURE, 1.0, 0.0, 1.0)[0] for text in (hidden, A)]
+    assert torch.allclose(denoised(model, controlled[0]), denoised(model, controlled[1]), atol=1e-5)
+    normalized = model.with_edit(Nag(negative=prompt(3)))
+    assert torch.allclose(denoised(normalized, hidden), denoised(normalized), atol=1e-5)
 
 
 def test_redux_is_two_layers(tmp_path: Path) -> None:

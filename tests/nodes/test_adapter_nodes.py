@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as PILImage
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.cache import Cache
@@ -21,12 +22,13 @@ from engine.diffusion import networks
 from engine.diffusion.edits.places import attentions
 from engine.diffusion.families import unet
 from engine.diffusion.vision.network import ClipImage, VisionConfig
+from engine.events import Progress
 from engine.executors.local import LocalExecutor
 from engine.folders import PROJECT, Folders
 from engine.graph import build
 from engine.prompt import parse
 from engine.registry import load
-from engine.run import Job
+from engine.run import Emit, Job, ignore
 from tests.diffusion.demo import demo_model
 from tests.diffusion.originals import filled
 from tests.diffusion.test_control import original_layout
@@ -79,16 +81,18 @@ class Studio:
         for name, make in FILES.items():
             (base / name).parent.mkdir(parents=True, exist_ok=True)
             save_file({key: tensor.float().contiguous() for key, tensor in make().items()}, base / name)
-        kinds = {name.split("/")[0] for name in FILES}
+        kinds = {"checkpoints"} | {name.split("/")[0] for name in FILES}
         extra = {kind: (base / kind,) for kind in kinds}
         self.folders = Folders(base=base, models=PROJECT / "models", input=PROJECT / "input", extra=extra)
         self.specs = load().specs
         self.executor = LocalExecutor(self.specs, Cache(200_000_000))
         self.residency = functools.cache(partial(Residency, "cpu"))
 
-    def draw(self, nodes: dict[str, Any]) -> np.ndarray[Any, Any]:
+    def draw(self, nodes: dict[str, Any], emit: Emit = ignore) -> np.ndarray[Any, Any]:
         prompt = parse(json.loads(json.dumps(nodes)))
-        job = Job(id=uuid.uuid4().hex, prompt=prompt.raw, extra=prompt.extra, folders=self.folders, residency=self.residency)
+        job = Job(
+            id=uuid.uuid4().hex, prompt=prompt.raw, extra=prompt.extra, folders=self.folders, residency=self.residency, emit=emit
+        )  # fmt: skip
         results = self.executor.run_sync(build(prompt, self.specs, self.folders), job)
         [shown] = [image for ui in results.ui.values() for image in ui.get("images", [])]
         return np.asarray(PILImage.open(self.folders.work(shown["type"]) / shown["subfolder"] / shown["filename"])).astype(int)
@@ -192,6 +196,55 @@ def test_it_steers_the_picture(name: str, studio: Studio, plain: np.ndarray[Any,
     drawn = studio.draw(prompt(**STEERED[name]))
     assert drawn.shape == plain.shape
     assert np.abs(drawn - plain).mean() > (0.05 if name == "bfloat16" else 1.0)
+
+
+def test_the_inpainting_node_cuts_the_hole_that_the_hint_node_cuts(studio: Studio) -> None:
+    hole = {"hole": node("SolidMask", value=1.0, width=64, height=64), **NET, "pair": True}
+    steering = {"positive": ["text", 0], "negative": ["nothing", 0], "control_net": ["net", 0]}
+    shown = {"shown": node("InpaintHint", image=["picture", 0], mask=["hole", 0], black=False)}
+    by_hint = studio.draw(
+        prompt(**hole, **shown, positive=node("ControlNetApplyAdvanced", **steering, image=["shown", 0], end_percent=1.0))
+    )
+    inpainting = node(
+        "ControlNetInpaintingAliMamaApply", **steering, vae=["file", 2], image=["picture", 0], mask=["hole", 0], end_percent=1.0
+    )
+    assert np.array_equal(studio.draw(prompt(**hole, positive=inpainting)), by_hint)
+    whole = node("ControlNetApplyAdvanced", **steering, image=["picture", 0], end_percent=1.0)
+    assert np.abs(studio.draw(prompt(**NET, pair=True, positive=whole)) - by_hint).mean() > 1.0
+
+
+def custom(guided: bool) -> dict[str, Any]:
+    """A custom sampler's run of one step, with a guider or without."""
+    parts = {
+        "noise": node("RandomNoise", noise_seed=3), "euler": node("KSamplerSelect", sampler_name="euler"),
+        "sigmas": node("BasicScheduler", model=["file", 0], scheduler="normal", steps=1, denoise=1.0),
+        "guider": node("CFGGuider", model=["file", 0], positive=["text", 0], negative=["nothing", 0], cfg=4.0),
+    }  # fmt: skip
+    walk = {"sampler": ["euler", 0], "sigmas": ["sigmas", 0], "latent_image": ["latent", 0]}
+    if guided:
+        return {**parts, "sampler": node("SamplerCustomAdvanced", noise=["noise", 0], guider=["guider", 0], **walk)}
+    prompts = {"positive": ["text", 0], "negative": ["nothing", 0]}
+    return {**parts, "sampler": node("SamplerCustom", model=["file", 0], noise_seed=3, cfg=4.0, **prompts, **walk)}
+
+
+@pytest.mark.parametrize("kind", ["KSampler", "SamplerCustom", "SamplerCustomAdvanced"])
+@pytest.mark.parametrize(("channels", "words"), [(9, "without a hole to fill"), (8, "edits a picture and got none")])
+def test_every_sampler_says_what_a_model_was_not_given(kind: str, channels: int, words: str, studio: Studio) -> None:
+    [file] = studio.folders.models.glob("checkpoints/loom-demo.safetensors")
+    name, first = f"{channels}.safetensors", "model.diffusion_model.input_blocks.0.0.weight"
+    wider = studio.folders.base / "checkpoints" / name
+    if not wider.exists():
+        tensors = load_file(file)
+        tensors[first] = torch.nn.functional.pad(tensors[first], (0, 0, 0, 0, 0, channels - 4))
+        wider.parent.mkdir(exist_ok=True)
+        save_file(tensors, wider)
+    nodes = prompt()
+    if kind != "KSampler":
+        nodes |= custom(kind == "SamplerCustomAdvanced")
+    nodes["file"]["inputs"]["ckpt_name"] = name
+    notes: list[str] = []
+    studio.draw(nodes, lambda event: notes.append(event.note) if isinstance(event, Progress) else None)
+    assert any(words in note and "connect" in note for note in notes)
 
 
 def test_all_at_once_and_none_at_strength_0(studio: Studio, plain: np.ndarray[Any, Any]) -> None:

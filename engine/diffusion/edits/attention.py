@@ -172,22 +172,26 @@ class _NagProcessor:
         self.before, self.nag, self.text = type(before)(), nag, text
         self.projected: Tensor | None = None
 
-    def __call__(self, layer: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **more: Any) -> Tensor:
+    def __call__(
+        self, layer: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None, **more: Any,
+    ) -> Tensor:  # fmt: skip
         if encoder_hidden_states is None:
-            result: Tensor = self.before(layer, hidden_states, **more)
+            result: Tensor = self.before(layer, hidden_states, attention_mask=attention_mask, **more)
             return result
         if self.projected is None:
             self.projected = self.text.to(hidden_states)
         negative = self.projected.expand(hidden_states.shape[0], -1, -1)
         query = heads(layer.to_q(hidden_states), layer.heads)
-        z = normalized(_attend(layer, query, encoder_hidden_states), _attend(layer, query, negative), self.nag)
+        mask = None if attention_mask is None else attention_mask[:, None]
+        z = normalized(_attend(layer, query, encoder_hidden_states, mask), _attend(layer, query, negative), self.nag)
         return projected_out(layer, z)
 
 
-def _attend(layer: Any, query: Tensor, text: Tensor) -> Tensor:
+def _attend(layer: Any, query: Tensor, text: Tensor, mask: Tensor | None = None) -> Tensor:
     """(B, T, C): what the queries find in a text, before the projection out."""
     key, value = heads(layer.to_k(text), layer.heads), heads(layer.to_v(text), layer.heads)
-    seen: Tensor = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    seen: Tensor = F.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
     return seen
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import networks
+from engine.diffusion.edits.text_bias import biased, token_bias
 from engine.diffusion.families.beside import fit, guidance_embedding, inpainting
 from engine.diffusion.families.family import Inputs, Prediction, Residuals, repeat_to
 from engine.diffusion.latent_format import LatentFormat
@@ -255,6 +256,8 @@ def conditioned(
     for name, option in CONTROL_TEXT.items():
         if options.get(option) is not None:
             inputs[name] = repeat_to(options[option].to(x.device), x.shape[0])
+    if options.get("attention_mask") is not None:
+        inputs["token_bias"] = repeat_to(token_bias(options["attention_mask"].to(x.device), tensor.shape[1]), x.shape[0])
     extra = config.in_channels - config.out_channels
     if extra == config.out_channels + 1:
         inputs["concat"] = inpainting(options, x, latent)
@@ -282,16 +285,17 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
     dtype = working_dtype(network)
     sample = torch.cat([x, inputs["concat"].to(x)], dim=1) if "concat" in inputs else x
     added = {"text_embeds": inputs["pooled"], "time_ids": inputs["time_ids"]} if "time_ids" in inputs else None
-    output: Tensor = network(
-        sample.to(dtype),
-        timestep,
-        encoder_hidden_states=inputs["context"].to(dtype),
-        timestep_cond=inputs["guidance"].to(dtype) if "guidance" in inputs else None,
-        class_labels=inputs["labels"].to(dtype) if "labels" in inputs else None,
-        added_cond_kwargs=added,
-        return_dict=False,
-        **({} if residuals is None else _additional(network, residuals, x)),
-    )[0]
+    with biased(network, inputs.get("token_bias")):
+        output: Tensor = network(
+            sample.to(dtype),
+            timestep,
+            encoder_hidden_states=inputs["context"].to(dtype),
+            timestep_cond=inputs["guidance"].to(dtype) if "guidance" in inputs else None,
+            class_labels=inputs["labels"].to(dtype) if "labels" in inputs else None,
+            added_cond_kwargs=added,
+            return_dict=False,
+            **({} if residuals is None else _additional(network, residuals, x)),
+        )[0]
     return output
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.diffusion.families.family import repeat_to
 from engine.diffusion.pixels.lines import grey
 from engine.diffusion.pixels.resize import resize
 
@@ -44,4 +45,5 @@ def with_hole(images: Tensor, mask: Tensor, black: bool = False) -> Tensor:
     """The picture with -1, as inpainting ControlNets were trained, or with black where ``mask`` (b, H, W) is over a half."""
     x = images[..., :3].movedim(-1, 1)
     hole = F.interpolate(mask.reshape(-1, 1, *mask.shape[-2:]).to(x), size=x.shape[-2:], mode="bilinear") > 0.5
-    return torch.where(hole, 0.0 if black else -1.0, x).movedim(1, -1).contiguous()
+    number = max(len(hole), len(x))
+    return torch.where(repeat_to(hole, number), 0.0 if black else -1.0, repeat_to(x, number)).movedim(1, -1).contiguous()
