@@ -38,10 +38,10 @@ def create_hook_lora(
     run: Run,
 ) -> Hooks:
     """A LoRA for the prompts it is set on, on the model and, with Set CLIP Hooks, on the text encoder."""
-    from engine.diffusion.containers import read_tensors
     from engine.diffusion.hooks import LoraSource
+    from engine.diffusion.lora_file import read_lora
 
-    source = LoraSource(read_tensors(run.folders.find("loras", lora_name)).tensors)
+    source = LoraSource(read_lora(run.folders.find("loras", lora_name)))
     return hooked(prev_hooks, source, strength_model, strength_clip)
 
 

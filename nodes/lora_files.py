@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 LoraName = Annotated[str, Folder("loras")]
 
 
-def tell_left_out(run: Run, name: str, tensors: Tensors, parts: Sequence[Part]) -> None:
-    """Write on the node how much of a LoRA the model has no place for; of the text encoder's part only if there is one."""
-    from engine.diffusion.lora import unmatched
+def tell(run: Run, name: str, tensors: Tensors, parts: Sequence[Part]) -> None:
+    """Write on the node how much of a LoRA the model has no place for, and which words come with it."""
+    from engine.diffusion.lora import bundled, unmatched
 
-    left = unmatched(tensors, parts)
-    if len(parts) == 1:
-        left = [module for module in left if not module.startswith(("lora_te", "text_encoder"))]
+    notes, left, words = [], unmatched(tensors, parts), bundled(tensors)
     if left:
-        run.progress(1, 1, f"{len(left)} parts of {name} have no place in this model and were left out: {left[0]} ...")
+        noun, have, were, more = ("parts", "have", "were", " ...") if left[1:] else ("part", "has", "was", ".")
+        notes.append(f"{len(left)} {noun} of {name} {have} no place in this model and {were} left out: {left[0]}{more}")
+    if words and any(part.role != "denoiser" for part in parts):
+        notes.append(f"It brings {', '.join(f'embedding:{word}' for word in words)} for the prompt.")
+    if notes:
+        run.progress(1, 1, " ".join(notes))
 
 
 class Adapted(NamedTuple):
@@ -47,28 +50,29 @@ def lora_loader(
     run: Run,
 ) -> Adapted:
     """Apply a LoRA to the model and its text encoder; several may be chained."""
-    from engine.diffusion.containers import read_tensors
     from engine.diffusion.lora import apply_lora
+    from engine.diffusion.lora_file import read_lora
 
     if strength_model == 0 and strength_clip == 0:
         return Adapted(model, clip)
-    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    tensors = read_lora(run.folders.find("loras", lora_name))
     adapted_model, adapted_clip = apply_lora(model, clip, tensors, strength_model, strength_clip)
-    tell_left_out(run, lora_name, tensors, [model.part, *clip.parts])
+    tell(run, lora_name, tensors, [model.part, *clip.parts])
     return Adapted(adapted_model or model, adapted_clip or clip)
 
 
 @node("LoraLoaderModelOnly", category="loaders", lane="io")
 def lora_loader_model_only(model: Model, lora_name: LoraName, strength_model: Strength100 = 1.0, *, run: Run) -> Model:
     """Apply a LoRA to the model alone."""
-    from engine.diffusion.containers import read_tensors
     from engine.diffusion.lora import apply_lora
+    from engine.diffusion.lora_file import read_lora
 
     if strength_model == 0:
         return model
-    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
-    tell_left_out(run, lora_name, tensors, [model.part])
-    return apply_lora(model, None, tensors, strength_model, 0.0)[0] or model
+    tensors = read_lora(run.folders.find("loras", lora_name))
+    adapted = apply_lora(model, None, tensors, strength_model, 0.0)[0]
+    tell(run, lora_name, tensors, [model.part])
+    return adapted or model
 
 
 @node("LoraLoaderBlocks", category="loaders", title="Load LoRA (Block Weights)", outputs=("MODEL", "CLIP"), lane="io")
@@ -83,13 +87,14 @@ def lora_loader_blocks(
     run: Run,
 ) -> Adapted:
     """Apply a LoRA with a strength a block: some blocks draw what is there, others how it looks. BASE is the text encoder's."""
-    from engine.diffusion.containers import read_tensors
     from engine.diffusion.lora import apply_by_block
+    from engine.diffusion.lora_file import read_lora
     from engine.diffusion.merge_blocks import read
 
-    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
-    patched, words = apply_by_block(model, clip, tensors, strength_model, strength_clip, read(blocks, 1.0))
-    return Adapted(patched, words or clip)
+    tensors = read_lora(run.folders.find("loras", lora_name))
+    adapted_model, adapted_clip = apply_by_block(model, clip, tensors, strength_model, strength_clip, read(blocks, 1.0))
+    tell(run, lora_name, tensors, [model.part, *clip.parts])
+    return Adapted(adapted_model, adapted_clip or clip)
 
 
 @node("LoraSave", category="_for_testing", title="Extract and Save Lora", output=True)

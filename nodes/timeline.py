@@ -71,12 +71,12 @@ def timeline_lora(
     It is on every segment's model. At strength 0 the model is as if there were no LoRA.
     """
     from engine.diffusion import timeline as timelines
-    from engine.diffusion.containers import read_tensors
     from engine.diffusion.lora import read_adapters
+    from engine.diffusion.lora_file import read_lora
 
     if not timeline.segments:
         raise timelines.TimelineError("the timeline has no segment yet. Connect a Timeline Segment first.")
-    tensors = read_tensors(run.folders.find("loras", lora_name)).tensors
+    tensors = read_lora(run.folders.find("loras", lora_name))
     adapter = read_adapters(tensors, [timeline.segments[0].model.part])[0]
     return timeline.with_ramp(timelines.Ramp(adapter, timelines.read_keys(strengths, unit)))
 

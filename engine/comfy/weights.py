@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.diffusion.lora import read_adapters, spellings
+from engine.diffusion.lora import read_adapters
+from engine.diffusion.lora_names import spellings
 from engine.diffusion.parts import Part, Row
 from engine.diffusion.patches import Adapter, Delta, Difference, Merged, Replace
 

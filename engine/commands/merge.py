@@ -11,8 +11,8 @@ from pathlib import Path
 from engine.diffusion import modelspec
 from engine.diffusion.checkpoints import Checkpoint, load_checkpoint, load_vae
 from engine.diffusion.clip import Clip
-from engine.diffusion.containers import read_tensors
 from engine.diffusion.lora import apply_lora, unmatched
+from engine.diffusion.lora_file import read_lora
 from engine.diffusion.merge_blocks import read as read_blocks
 from engine.diffusion.merging import Formula, merge_clips, merge_models, method
 from engine.diffusion.model import Model
@@ -51,7 +51,7 @@ class Merge:
 
     def _with_loras(self, model: Model, clip: Clip | None) -> tuple[Model, Clip | None]:
         for path, strength in self.loras:
-            tensors = read_tensors(path).tensors
+            tensors = read_lora(path)
             left = unmatched(tensors, [model.part, *(clip.parts if clip is not None else ())])
             if left:
                 print(f"{path.name}: {len(left)} parts have no place in this model: {left[0]} ...", file=sys.stderr)

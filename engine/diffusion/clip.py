@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from engine.diffusion.hooks import Hooks, hook_patches
-from engine.diffusion.parts import Part, Place, PlaceOnCpu
+from engine.diffusion.hooks import Hooks, LoraSource, hook_patches
+from engine.diffusion.lora import bundled
+from engine.diffusion.parts import Part, Place, PlaceOnCpu, Tensors
 from engine.diffusion.text.chunks import Row, empty
 from engine.diffusion.text.embeddings import FindEmbedding
 from engine.diffusion.text.tower import Features, Tower
@@ -67,7 +68,16 @@ class Clip:
 
     def with_hooks(self, hooks: Hooks, *, on_conds: bool = True, scheduled: bool = False) -> Clip:
         """Prompts are read, and with ``on_conds`` sampled, with these hooks."""
-        return replace(self, hooks=TextHooks(hooks, on_conds, scheduled))
+        words = [bundled(hook.source.tensors) for hook in hooks.hooks if isinstance(hook.source, LoraSource)]
+        known = self.with_embeddings({name: tensors for some in words for name, tensors in some.items()})
+        return replace(known, hooks=TextHooks(hooks, on_conds, scheduled))
+
+    def with_embeddings(self, more: Mapping[str, Tensors]) -> Clip:
+        """With embeddings that prompts can name before those of files."""
+        if not more:
+            return self
+        files = self.embeddings
+        return replace(self, embeddings=lambda name: more.get(name) or (files(name) if files is not None else None))
 
     def tokenize(self, text: str) -> Tokens:
         """Rows of weighted tokens for every tower."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.diffusion.conditioning import Conditioning, Options, combine, entries, set_mask, set_timestep_range, with_options
 from engine.diffusion.lora import AdapterError, read_adapters
+from engine.diffusion.lora_names import BUNDLED, of_text
 from engine.diffusion.parts import Part, Tensors
 from engine.diffusion.patches import Adapter, Delta, Patch, Towards
 
@@ -62,11 +63,6 @@ def keyframes_of(strengths: Sequence[float], start: float, end: float) -> tuple[
     return tuple(Keyframe(percent, strength, 1 if i == 0 else 0) for i, (percent, strength) in enumerate(pairs))
 
 
-DENOISER = ("lora_unet", "unet.", "diffusion_model.", "model.diffusion_model.", "transformer.", "lora_transformer", "lycoris")
-TEXT = ("lora_te", "text_encoder")
-"""How the names of a LoRA file begin that are for one half of a model."""
-
-
 class Source(Protocol):
     """Where a hook's weights come from."""
 
@@ -86,8 +82,8 @@ class LoraSource:
         """A file for the other half (text or picture) changes nothing here; one for another base is an ``AdapterError``."""
         key = tuple(parts)
         if key not in self.known:
-            other = DENOISER if all(part.role != "denoiser" for part in parts) else TEXT
-            nothing = all(name.startswith(other) for name in self.tensors)
+            denoiser = any(part.role == "denoiser" for part in parts)
+            nothing = all(of_text(name) is denoiser for name in self.tensors if not name.startswith(BUNDLED))
             self.known[key] = [] if nothing else read_adapters(self.tensors, parts)
         return self.known[key]
 

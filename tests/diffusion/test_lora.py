@@ -11,7 +11,8 @@ from torch import Tensor
 
 from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.clip import Clip
-from engine.diffusion.lora import AdapterError, apply_lora, read_adapters, spellings, unmatched
+from engine.diffusion.lora import AdapterError, apply_lora, read_adapters, unmatched
+from engine.diffusion.lora_names import spellings
 from engine.diffusion.model import Model
 from engine.diffusion.parts import Part, PlaceOnCpu
 from engine.diffusion.patches import (

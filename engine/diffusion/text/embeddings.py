@@ -9,22 +9,23 @@ from pathlib import Path
 from torch import Tensor
 
 from engine.diffusion.containers import CheckpointError, read_tensors
+from engine.diffusion.parts import Tensors
 
 MARK = "embedding:"
 
-FindEmbedding = Callable[[str], Path | None]
-"""The file of an embedding by the name a prompt uses, or None."""
+FindEmbedding = Callable[[str], "Path | Tensors | None"]
+"""The file of an embedding by the name a prompt uses, or its tensors if it is in no file of its own, or None."""
 
 log = logging.getLogger(__name__)
 
 
-def vectors(path: Path, tower: str, width: int) -> Tensor | None:
-    """The vectors (n, width) a file holds for the tower of that name, float32; None, with a warning, if there are none.
+def vectors(source: Path | Tensors, tower: str, width: int) -> Tensor | None:
+    """The vectors (n, width) of a file, or of its tensors, for the tower of that name, float32; None and a warning if not there.
 
     Layouts: one tensor a tower (``clip_l``, ``clip_g``), ``emb_params``, AUTOMATIC1111's ``string_to_param``, or just a tensor.
     """
     try:
-        tensors = read_tensors(path).tensors
+        tensors = read_tensors(source).tensors if isinstance(source, Path) else source
     except CheckpointError as error:
         log.warning("embedding ignored: %s", error)
         return None
@@ -33,7 +34,8 @@ def vectors(path: Path, tower: str, width: int) -> Tensor | None:
     found = next((tensors[name] for name in names if name in tensors), None)
     if found is None or found.ndim > 2 or found.shape[-1] != width:
         shape = "nothing" if found is None else str(tuple(found.shape))
-        log.warning("embedding ignored: %s holds %s, text encoder %r takes vectors of %d", path.name, shape, tower, width)
+        name = source.name if isinstance(source, Path) else "the LoRA"
+        log.warning("embedding ignored: %s holds %s, text encoder %r takes vectors of %d", name, shape, tower, width)
         return None
     return found.detach().float().reshape(-1, width)
 
@@ -45,10 +47,10 @@ def lookup(words: str, find: FindEmbedding, tower: str, width: int) -> tuple[Ten
     """
     name, *others = words.split() or [""]
     rest = " ".join(others)
-    path = find(name)
-    if path is None and (bare := name.strip(",")) != name:
-        path, rest = find(bare), f"{name[len(bare) :]} {rest}"
-    if path is None:
+    source = find(name)
+    if source is None and (bare := name.strip(",")) != name:
+        source, rest = find(bare), f"{name[len(bare) :]} {rest}"
+    if source is None:
         log.warning("embedding %r was not found and is ignored", name.strip(","))
         return None, rest
-    return vectors(path, tower, width), rest
+    return vectors(source, tower, width), rest
