@@ -7,7 +7,7 @@ say it in the keys of the model specification (https://github.com/Stability-AI/M
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -36,7 +36,7 @@ class Said:
         """``usual`` with all that was said."""
         return replace(usual, **self.as_dict())
 
-    def as_dict(self) -> dict[str, int | float | str]:
+    def as_dict(self) -> dict[str, Any]:
         """What was said, by name."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in said.items() if value is not None and value is not False}
@@ -53,7 +53,6 @@ DISTILLED: tuple[tuple[str, Said], ...] = (
 
 STEPS = re.compile(r"\b(\d{1,3}) ?(?:(?:to|or|/) ?\d{1,3} ?)?steps?\b|\bsteps? ?:? ?(\d{1,3})\b")
 CFG = re.compile(r"\b(?:cfg|guidance)(?: scale)? ?[:=]? ?(\d{1,2}(?:\.\d+)?)")
-NAMED = re.compile(r"\b(sampler|scheduler) ?[:=]? ?(\w+)")
 SIZE = re.compile(r"^(\d{2,4})x(\d{2,4})$")
 FEW = 10
 """Steps with which no plain model draws."""
@@ -68,9 +67,9 @@ def said(metadata: Mapping[str, str]) -> Said:
             found = replace(found, steps=int(steps[1] or steps[2]) or None)
         if cfg := CFG.search(text):
             found = replace(found, cfg=float(cfg[1]))
-    for name in NAMED.finditer(metadata.get(HINT, "").lower()):
-        if name[2] in (SAMPLERS if name[1] == "sampler" else SCHEDULERS):
-            found = replace(found, **{name[1]: name[2]})
+    hint = metadata.get(HINT, "").lower()
+    found = replace(found, sampler=_named("sampler", hint, SAMPLERS) or found.sampler)
+    found = replace(found, scheduler=_named("scheduler", hint, SCHEDULERS) or found.scheduler)
     few = found.few_steps or (found.steps is not None and found.steps <= FEW and found.cfg == 1)
     return replace(found, few_steps=few)
 
@@ -96,6 +95,12 @@ def sentence(made: Mapping[str, Any]) -> str:
     said += [" ".join(made[name] for name in ("sampler", "scheduler") if name in made)]
     said += [f"{made['width']} x {made['height']}"] if "width" in made else []
     return ", ".join(part for part in said if part)
+
+
+def _named(what: str, hint: str, known: Container[str]) -> str | None:
+    """The name after the word for it, if there is such a one."""
+    found = re.search(rf"\b{what} ?[:=]? ?(\w+)", hint)
+    return found[1] if found and found[1] in known else None
 
 
 def _plain(text: str) -> str:

@@ -28,11 +28,24 @@ class Network(Answer):
     types: list[str]
 
 
+class MadeFor(Answer):
+    """Settings for a sampler; null where the file says nothing of it. With other ones, pictures of ``few_steps`` models spoil."""
+
+    steps: int | None
+    cfg: float | None
+    sampler: str | None
+    scheduler: str | None
+    width: int | None
+    height: int | None
+    few_steps: bool
+
+
 class Facts(Answer):
     kind: str
     family: str | None
     prediction: str | None
     parts: list[Network]
+    made_for: MadeFor | None
     hashes: dict[str, str]
 
 
@@ -48,22 +61,26 @@ async def model_pictures(request: web.Request) -> web.Response:
 
 
 async def model_facts(request: web.Request) -> web.Response:
-    """Kind, family and networks of a file, told from its header; with ``hash`` also SHA-256, which reads the whole file."""
+    """What a file is and is made for, told from its header; with ``hash`` also SHA-256, which reads the whole file."""
     site = site_of(request)
     query = read_query(request, FactsQuery)
+    kind = known_kind(site, request)
+
+    def read() -> tuple[tuple[str, int, int], dict[str, Any]]:
+        path = site.folders.find(kind, query.filename)
+        stat = path.stat()
+        mark = (str(path), stat.st_size, stat.st_mtime_ns)
+        return mark, dict(facts(*mark))
+
     try:
-        path = site.folders.find(known_kind(site, request), query.filename)
+        mark, found = await asyncio.to_thread(read)
     except (MissingFileError, PathError, OSError):
         raise Refusal(404) from None
-    stat = path.stat()
-    mark = (str(path), stat.st_size, stat.st_mtime_ns)
-    try:
-        found = dict(await asyncio.to_thread(facts, *mark))
     except ValueError as problem:
-        raise refuse(422, f"{path.name} cannot be read: {problem}") from None
+        raise refuse(422, f"{Path(query.filename).name} cannot be read: {problem}") from None
     known = _hashed.get(mark)
     if known is None and query.hash:
-        known = _hashed[mark] = await asyncio.to_thread(hashed, path)
+        known = _hashed[mark] = await asyncio.to_thread(hashed, Path(mark[0]))
         while len(_hashed) > REMEMBERED:
             del _hashed[next(iter(_hashed))]
     return json_answer({**found, "hashes": known or {}})
@@ -83,7 +100,10 @@ def facts(name: str, size: int, modified: int) -> dict[str, Any]:
     except CheckpointError as problem:
         raise ValueError(str(problem)) from None
     parts = [{"role": part.role, "parameters": part.parameters, "types": list(part.types)} for part in report.parts]
-    return {"kind": report.kind, "family": report.family, "prediction": report.prediction, "parts": parts}
+    said = report.defaults or {}
+    made_for = {name: said.get(name) for name in MadeFor.model_fields} | {"few_steps": bool(said.get("few_steps"))}
+    told = {"kind": report.kind, "family": report.family, "prediction": report.prediction, "parts": parts}
+    return {**told, "made_for": made_for if said else None}
 
 
 def hashed(path: Path) -> dict[str, str]:

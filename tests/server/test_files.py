@@ -266,12 +266,15 @@ def test_lineages_are_told_from_headers(server: Server, tmp_path: Path) -> None:
 
 
 def test_what_a_model_file_is_and_what_it_is_called_by_its_content(server: Server, tmp_path: Path) -> None:
-    header = json.dumps({"lora_unet_down.lora_down.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    tensor = {"lora_unet_down.lora_down.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    header = json.dumps({**tensor, "__metadata__": {"modelspec.title": "SDXL Lightning, 8 steps"}}).encode()
     path = tmp_path / "models" / "loras" / "a.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
     told = server.get("/model_facts/loras?filename=a.safetensors").json
     assert "LoRA" in told["kind"]
+    made_for = {"steps": 8, "cfg": 1.0, "sampler": "euler", "scheduler": "sgm_uniform", "width": None, "height": None}
+    assert told["made_for"] == {**made_for, "few_steps": True}
     assert told["hashes"] == {}
     hashes = server.get("/model_facts/loras?filename=a.safetensors&hash=true").json["hashes"]
     assert hashes["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()

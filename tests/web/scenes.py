@@ -80,10 +80,10 @@ def txt2img(
     )
     yes = sheet.node("CLIPTextEncode", (x + 360, y - 40), (360, 140), clip, cond, [prompt])
     no = sheet.node("CLIPTextEncode", (x + 360, y + 140), (360, 120), clip, cond, ["blurry"])
-    latent = sheet.node("EmptyLatentImage", (x, y + 300), (300, 106), [], [("LATENT", "LATENT")], [64, 64, 1])
+    latent = sheet.node("EmptyLatentImage", (x, y + 300), (300, 106), [], [("LATENT", "LATENT")], [96, 96, 1])
     ports = [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")]
     sampler = sheet.node(
-        "KSampler", (x + 790, y - 40), (300, 290), ports, [("LATENT", "LATENT")], [1, "fixed", 4, 4.0, "euler", "normal", 1]
+        "KSampler", (x + 790, y - 40), (300, 290), ports, [("LATENT", "LATENT")], [1, "fixed", 10, 4.0, "euler", "normal", 1]
     )
     decode = sheet.node(
         "VAEDecode", (x + 790, y + 320), (200, 46), [("samples", "LATENT"), ("vae", "VAE")], [("IMAGE", "IMAGE")], []
@@ -109,7 +109,7 @@ def refine(sheet: Sheet, block: list[int], x: float, y: float) -> None:
     loader, yes, no, _, before = block[:5]
     ports = [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")]
     for i in range(2):
-        values = [i, "fixed", 4, 4.0, "euler", "normal", 0.5]
+        values = [i, "fixed", 10, 4.0, "euler", "normal", 0.5]
         after = sheet.node("KSampler", (x + 360 * i, y), (300, 290), ports, [("LATENT", "LATENT")], values)
         for slot, (source, out) in enumerate([(loader, 0), (yes, 0), (no, 0), (before, 0)]):
             sheet.link(source, out, after, slot)
@@ -168,11 +168,11 @@ def apart(*kinds: str) -> JsonDict:
 
 SHAPES: dict[str, tuple[list[Port], list[Port], list[Any], tuple[float, float]]] = {
     "CheckpointLoaderSimple": ([], [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")], ["loom-demo.safetensors"], (300, 98)),
-    "EmptyLatentImage": ([], [("LATENT", "LATENT")], [64, 64, 1], (300, 106)),
+    "EmptyLatentImage": ([], [("LATENT", "LATENT")], [96, 96, 1], (300, 106)),
     "KSampler": (
         [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")],
         [("LATENT", "LATENT")],
-        [1, "fixed", 4, 4.0, "euler", "normal", 1],
+        [1, "fixed", 10, 4.0, "euler", "normal", 1],
         (300, 290),
     ),
     "VAEDecode": ([("samples", "LATENT"), ("vae", "VAE")], [("IMAGE", "IMAGE")], [], (200, 46)),

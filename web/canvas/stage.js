@@ -72,6 +72,7 @@ export class Stage {
     /** @type {Map<NodeId, string>} what was last drawn of each run state */ this.states = new Map();
     /** @type {Record<string, Record<number, {x: number, y: number, scale: number}>>} kept views by document */ this.places = {};
     this.pointer = { x: 0, y: 0 };
+    /** what stands beside nodes as elements of the page, once it is fetched @type {{place(): void}|null} */ this.adviser = null;
     this.touch = false;
     /** taps add to the selection */
     this.multi = false;

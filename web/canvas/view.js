@@ -46,6 +46,7 @@ export function mountCanvas(element, app) {
       if (!stage.doc) return;
       over.draw();
       toolbox.place();
+      stage.adviser?.place();
     },
     mini: () => stage.doc && mini.draw(),
   });

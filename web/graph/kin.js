@@ -16,6 +16,10 @@ import { valueOf } from './model.js';
 
 /** The widgets that name a model file, with its folder. */
 const FOLDERS = /** @type {[RegExp, string][]} */ ([[/^ckpt_name/, 'checkpoints'], [/^unet_name/, 'diffusion_models'], [/^lora_name/, 'loras'], [/^vae_name/, 'vae'], [/^control_net_name/, 'controlnet']]);
+
+/** The folder of the files a widget names, if it names any. @param {string} name */
+export const folderOf = (name) => FOLDERS.find(([pattern]) => pattern.test(name))?.[1];
+
 /** Types that say whose they are, and from which inputs an output has it, the first that knows. */
 const FROM = /** @type {Record<string, string[]>} */ ({
   MODEL: ['MODEL'], CLIP: ['CLIP'], VAE: ['VAE'], CONTROL_NET: ['CONTROL_NET'], GUIDER: ['MODEL'], CONDITIONING: ['CONDITIONING', 'CLIP'], LATENT: ['MODEL', 'GUIDER', 'VAE', 'LATENT'],

@@ -10,6 +10,7 @@ export const DEFAULTS = {
   'canvas.links': 'curve',
   'canvas.minimap': true,
   'canvas.stats': true,
+  'canvas.advice': true,
   'canvas.zoomSpeed': 1,
   'canvas.select': false,
   'run.count': 1,

@@ -21,6 +21,7 @@ export async function mountShell(app) {
   if (app.test) (await import('../canvas/probe.js')).expose(app);
   dropAnywhere(app);
   whenIdle(() => void import('./assist.js').then(({ listenToPrompts }) => listenToPrompts(app)));
+  whenIdle(() => void import('../canvas/advice.js').then(({ Adviser }) => (app.canvas.stage.adviser = new Adviser(app.canvas.stage))));
   listenForAuto(app);
   effect(() => {
     const rev = app.active.value.rev.value;

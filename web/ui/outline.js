@@ -10,6 +10,7 @@ import { PanelHead, SearchField } from './panels.js';
 import { TypeDot } from './nodecard.js';
 import { Value } from './value.js';
 import { mediaOf } from './media.js';
+import { advice, follow, wordsOf } from '../canvas/advice.js';
 
 /** @typedef {import('../graph/model.js').Node} Node */
 
@@ -94,6 +95,7 @@ function Details({ app, doc, node }) {
   void doc.run.progress.value;
   const graph = doc.graph;
   const sockets = node.inputs.map((slot, i) => ({ slot, i })).filter(({ slot }) => !slot.widget);
+  const one = advice.value.get(node.id);
   const made = mediaOf({ x: doc.run.output(doc.key(node.id)) });
   return html`<section class="details" aria-label=${node.label}>
     <header><h3>${node.label}</h3>
@@ -102,6 +104,7 @@ function Details({ app, doc, node }) {
       <${IconButton} icon="trash-2" label=${t('cmd.delete')} onClick=${() => doc.edit(t('cmd.delete'), (/** @type {any} */ e) => removeItems(e, { nodes: [node.id] }))} />
     </header>
     ${node.def ? null : html`<p class="faint">${t('errors.missing')}: ${node.type}</p>`}
+    ${one ? html`<p class="why">${wordsOf(app, one)} <button type="button" class="link" onClick=${() => follow(app, one)}>${t('advice.use')}</button></p>` : null}
     ${sockets.map(({ slot, i }) => html`<${Socket} key=${`${slot.name}/${i}`} app=${app} doc=${doc} graph=${graph} node=${node} label=${slot.label ?? slot.name} type=${slot.type} link=${slot.link} to=${{ node: node.id, slot: i }} />`)}
     ${node.widgets.filter((widget) => !widget.hidden && widget.kind !== 'upload').map((widget) => {
       const at = socketOf(node, widget.name);

@@ -58,6 +58,7 @@ function Canvas({ app }) {
     <${Range} app=${app} id="canvas.grid" label=${t('settings.grid')} min=${5} max=${50} step=${5} />
     <${Switch} app=${app} id="canvas.minimap" label=${t('settings.minimap')} />
     <${Switch} app=${app} id="canvas.stats" label=${t('settings.stats')} />
+    <${Switch} app=${app} id="canvas.advice" label=${t('settings.advice')} />
     <${Range} app=${app} id="canvas.zoomSpeed" label=${t('settings.zoomSpeed')} min=${0.3} max=${3} step=${0.1} />`;
 }
 
