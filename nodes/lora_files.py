@@ -8,7 +8,6 @@ from annotated_types import Interval
 
 from engine.node import Folder, Run, node
 from engine.types import Clip, Model
-from nodes.model_files import about
 from nodes.model_merging import BlockList
 from nodes.sizes import Strength100
 
@@ -110,10 +109,11 @@ def lora_save(
 ) -> None:
     """A LoRA of the difference between two models: connect what ModelMergeSubtract gives, and CLIPMergeSubtract for the text."""
     from engine.diffusion.extraction import extract
-    from engine.diffusion.modelspec import UNKNOWN
+    from engine.diffusion.modelspec import about_lora
     from engine.diffusion.saving import Entry, stream_tensors
 
     found = extract(model_diff, text_encoder_diff, rank, full=lora_type == "full_diff", bias=bias_diff, report=run.progress)
     entries = {name: Entry(tensor.dtype, tuple(tensor.shape)) for name, tensor in found.items()}
-    said = {**about(run, "lora", filename_prefix), "sshs_model_hash": UNKNOWN}
+    title = filename_prefix.rpartition("/")[2]
+    said = {**run.texts(), **about_lora(title, model_diff, rank if lora_type == "standard" else None)}
     run.save(stream_tensors(entries, found.values(), said), ".safetensors", prefix=filename_prefix)

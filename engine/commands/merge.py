@@ -13,6 +13,7 @@ from engine.diffusion.checkpoints import Checkpoint, load_checkpoint, load_vae
 from engine.diffusion.clip import Clip
 from engine.diffusion.lora import apply_lora, unmatched
 from engine.diffusion.lora_file import read_lora
+from engine.diffusion.lora_file import read_lora
 from engine.diffusion.merge_blocks import read as read_blocks
 from engine.diffusion.merging import Formula, merge_clips, merge_models, method
 from engine.diffusion.model import Model

@@ -28,16 +28,18 @@ def extract(
     bias: bool = True,
     report: Report = silent,
 ) -> dict[str, Tensor]:
-    """The LoRA (float16, kohya's names) of all the patches of ``difference`` and ``text`` make: their weights are the change.
+    """The LoRA (float16) of all the patches of ``difference`` and ``text`` make: their weights are the change.
 
-    Matrices and kernels become the best product of ``rank``, or are kept whole if ``full``; biases and norms are kept whole if
+    Names are kohya's: for SDXL those of the original network. Matrices and kernels become the best product of ``rank``, or are kept whole if ``full``; biases and norms are kept whole if
     ``bias``.
     """
-    places = [] if difference is None else [("lora_unet", difference.part, difference.patches)]
+    places: list[tuple[str, Part, tuple[Patch, ...], bool]] = []
+    if difference is not None:
+        places.append(("lora_unet", difference.part, difference.patches, difference.family.name.startswith("sdxl")))
     if text is not None:
         alone = len(text.parts) == 1
         names = [f"lora_te{'' if alone else i + 1}" for i in range(len(text.parts))]
-        places += [(name, part, text.patches) for name, part in zip(names, text.parts, strict=True)]
+        places += [(name, part, text.patches, False) for name, part in zip(names, text.parts, strict=True)]
     changes = [change for place in places for change in _changes(*place)]
     if not changes:
         raise ValueError("there is no difference to extract: connect what ModelMergeSubtract or CLIPMergeSubtract gives")
@@ -48,14 +50,16 @@ def extract(
     return found
 
 
-def _changes(prefix: str, part: Part, patches: tuple[Patch, ...]) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
+def _changes(
+    prefix: str, part: Part, patches: tuple[Patch, ...], original: bool
+) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
     """The module's name in the LoRA, the weight's in the network, and what computes the patched weight."""
     own = [patch for patch in patches if patch.adapter.role == part.role]
     weights = part.weights()
     for row in part.keymap:
         mine = touching(own, row.target)
         if mine:
-            module = row.target.rpartition(".")[0].replace(".", "_")
+            module = (row.source if original else row.target).rpartition(".")[0].replace(".", "_")
             weight = weights[row.target]
             yield f"{prefix}_{module}", row.target, lambda w=weight, p=mine, t=row.target: patched(w, p, t)  # type: ignore[misc]
 

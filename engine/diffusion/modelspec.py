@@ -30,6 +30,9 @@ ARCHITECTURES: Mapping[str, str] = {
 }
 """Families by the specification's names; others go by our own."""
 
+TRAINED_ON = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0", "sdxl_refiner": "sdxl_refiner_v1-0"}
+"""Families by kohya's names: other programs hide a LoRA that does not say so from the models it is for."""
+
 PREDICTIONS = {"eps": "epsilon", "v": "v"}
 ENDLESS = 1000.0
 """A level no schedule without zero terminal SNR comes near to."""
@@ -49,6 +52,18 @@ def about(kind: str, title: str, model: Model | None = None) -> dict[str, str]:
         found["modelspec.resolution"] = f"{size.width}x{size.height}"
         if (said := PREDICTIONS.get(prediction(model).kind)) is not None:
             found["modelspec.prediction_type"] = said
+    return found
+
+
+def about_lora(title: str, model: Model | None, rank: int | None) -> dict[str, str]:
+    """The keys for a LoRA of ``model``: the specification's, and kohya's. ``rank`` None: whole differences."""
+    found = {**about("lora", title), "sshs_model_hash": UNKNOWN, "ss_network_module": "networks.lora"}
+    if rank is not None:
+        found |= {"ss_network_dim": str(rank), "ss_network_alpha": str(rank)}
+    if model is not None:
+        found["modelspec.architecture"] = f"{architecture(model)}/lora"
+        if (base := TRAINED_ON.get(model.family.name)) is not None:
+            found |= {"ss_base_model_version": base, "ss_v2": str(base == "sd_v2")}
     return found
 
 

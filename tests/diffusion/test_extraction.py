@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from engine.folders import Folders
 from engine.run import Job, Run
 from nodes.lora_files import lora_save
 from nodes.model_merging import clip_merge_subtract, model_merge_subtract
-from tests.diffusion.test_checkpoints import saved, sd1
+from tests.diffusion.test_checkpoints import saved, sd1, sdxl
 
 RANK = 4
 
@@ -96,3 +97,27 @@ def test_the_node_saves_a_file_the_loader_takes(tmp_path: Path) -> None:
     model, _ = apply_lora(base, None, tensors, 1.0, 1.0)
     assert model is not None
     assert torch.allclose(weights(model)["conv_in.weight"], weights(tuned)["conv_in.weight"], atol=2e-3)
+
+
+def test_loras_of_sdxl_have_the_names_and_words_its_programs_look_for(tmp_path: Path) -> None:
+    """The original network's names, and metadata that says for which base it is."""
+    first = sdxl()
+    second = {name: tensor + 0.05 for name, tensor in first.items()}
+    paths = saved(tmp_path / "a.safetensors", first), saved(tmp_path / "b.safetensors", second)
+    (base, base_clip), (tuned, tuned_clip) = (placed(load_checkpoint(path)) for path in paths)
+    run = Run(node="1", job=Job(folders=Folders(base=tmp_path)))
+    changes = model_merge_subtract(tuned, base), clip_merge_subtract(tuned_clip, base_clip)
+    lora_save("x", 1, "standard", True, *changes, run=run)
+    file = read_tensors(tmp_path / "output/x_00001_.safetensors")
+    assert {"_".join(name.split("_")[:2]) for name in file.tensors} == {"lora_unet", "lora_te1", "lora_te2"}
+    assert "lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_q.lora_up.weight" in file.tensors
+    assert file.metadata["ss_base_model_version"] == "sdxl_base_v1-0"
+    assert file.metadata["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
+    data = (tmp_path / "output/x_00001_.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    assert file.metadata["sshs_model_hash"] == hashlib.sha256(data[8 + length :]).hexdigest()
+    model, clip = apply_lora(base, base_clip, file.tensors, 1.0, 1.0)
+    assert model is not None
+    assert clip is not None
+    after, wanted = weights(model), weights(tuned)
+    assert all(torch.allclose(after[name], wanted[name], atol=2e-3) for name in wanted), "one number everywhere is of rank 1"
