@@ -200,8 +200,7 @@ def _size(delta: Delta, weight: Tensor) -> tuple[int, int]:
             (rows, columns), (more_rows, more_columns) = _factor(delta.w1, None), _factor(delta.w2, delta.t2)
             return rows * more_rows, columns * more_columns
         case Glora():
-            new = delta.b2.shape[1] == delta.b1.shape[0] == delta.a1.shape[0] == delta.a2.shape[1]
-            last, first = (delta.b2, delta.b1) if new else (delta.b1, delta.b2)
+            _, _, first, last = delta.factors
             return last.shape[0], first[0].numel() * _kernel(delta.bm)
         case Rotation():
             return delta.outputs, inputs

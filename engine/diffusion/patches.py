@@ -154,7 +154,7 @@ class Kronecker:
 
 @dataclass(frozen=True, eq=False)
 class Glora:
-    """GLoRA: dW = (W a1 a2 + b1 b2) alpha / rank; LyCORIS once stored the factors in the other order."""
+    """GLoRA: dW = (W a2 a1 + b2 b1) alpha / rank; LyCORIS stores each pair in the other order."""
 
     a1: Tensor
     a2: Tensor
@@ -164,10 +164,21 @@ class Glora:
     dora: Tensor | None = None
     bm: Tensor | None = None  # the core of b, of a Tucker-decomposed convolution
 
+    @property
+    def factors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """a1 (r, I), a2 (I, r), b1 (r, I ...) and b2 (O, r), whichever way they are stored.
+
+        Both ways fit where a layer is square; the rank is the smaller number then.
+        """
+        a1, a2, b1, b2 = (t.flatten(1).shape for t in (self.a1, self.a2, self.b1, self.b2))
+        straight = b2[1] == b1[0] == a1[0] == a2[1]
+        swapped = b1[1] == b2[0] == a2[0] == a1[1]
+        if straight and not (swapped and a1[0] > a1[1]):
+            return self.a1, self.a2, self.b1, self.b2
+        return self.a2, self.a1, self.b2, self.b1
+
     def apply(self, weight: Tensor, strength: float) -> Tensor:
-        a1, a2, b1, b2 = (_float(t, weight).flatten(1) for t in (self.a1, self.a2, self.b1, self.b2))
-        if not b2.shape[1] == b1.shape[0] == a1.shape[0] == a2.shape[1]:
-            a1, a2, b1, b2 = a2, a1, b2, b1
+        a1, a2, b1, b2 = (_float(t, weight).flatten(1) for t in self.factors)
         rank = a1.shape[0]
         if weight.ndim > 2 and a2.shape[0] == weight.shape[1]:
             change = torch.einsum("oi...,ir,rj->oj...", weight, a2, a1)

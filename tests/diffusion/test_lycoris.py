@@ -24,7 +24,7 @@ from engine.diffusion.parts import Part, straight
 from engine.diffusion.patches import Patch, patched
 from engine.diffusion.rotations import Rotation, cayley
 
-LINEAR, CONV = (64, 32), (64, 32, 3, 3)
+LINEAR, CONV, SQUARE = (64, 32), (64, 32, 3, 3), (32, 32)
 KINDS: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "LoCon": (LoConModule, {}),
     "LoCon, Tucker": (LoConModule, {"use_tucker": True}),
@@ -61,11 +61,11 @@ def part_of(weight: Tensor) -> Part:
     return Part("denoiser", lambda: nn.Identity(), straight(stored), stored)
 
 
-CASES = [(kind, shape) for kind in KINDS for shape in (LINEAR, CONV) if shape is CONV or "Tucker" not in kind]
+CASES = [(kind, shape) for kind in KINDS for shape in (LINEAR, CONV, SQUARE) if shape is CONV or "Tucker" not in kind]
 TARGET = "down_blocks.0.resnets.0.conv1"
 
 
-@pytest.mark.parametrize(("kind", "shape"), CASES, ids=lambda value: value if isinstance(value, str) else f"{len(value)}d")
+@pytest.mark.parametrize(("kind", "shape"), CASES, ids=lambda value: value if isinstance(value, str) else "x".join(map(str, value)))
 def test_a_file_makes_of_a_weight_what_its_module_does(kind: str, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     cls, options = KINDS[kind]
