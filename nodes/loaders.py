@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from annotated_types import Interval
@@ -32,15 +32,31 @@ def parts_of(loaded: Checkpoint, name: str) -> LoadedCheckpoint:
 
 def tell(loaded: Checkpoint, run: Run) -> None:
     """Write on the node what the file is, and settings that give a decent picture at once."""
-    d, family = loaded.family.defaults, loaded.family
-    usual = f"{d.steps} steps, cfg {d.cfg:g}, {d.sampler} {d.scheduler}, {d.width} x {d.height}"
-    run.progress(1, 1, f"{family.title}, predicts {family.prediction.kind}. Try {usual}.")
+    from engine.diffusion.usage import sentence, settings
+
+    family = loaded.family
+    made_for = sentence(asdict(settings(family.defaults, loaded.metadata)))
+    run.progress(1, 1, f"{family.title}, predicts {family.prediction.kind}. Try {made_for}.")
 
 
 CheckpointName = Annotated[str, Folder("checkpoints")]
 
 
-@node("CheckpointLoaderSimple", category="loaders", title="Load Checkpoint", outputs=("MODEL", "CLIP", "VAE"), lane="io")
+def velocity_beside(ckpt_name: str, run: Run) -> bool:
+    """What a configuration beside the file says: the result depends on it, though the file stays the same."""
+    from engine.diffusion.training_config import beside
+
+    return beside(run.folders.find("checkpoints", ckpt_name))
+
+
+@node(
+    "CheckpointLoaderSimple",
+    category="loaders",
+    title="Load Checkpoint",
+    outputs=("MODEL", "CLIP", "VAE"),
+    lane="io",
+    fingerprint=velocity_beside,
+)
 def checkpoint_loader_simple(ckpt_name: CheckpointName, *, run: Run) -> LoadedCheckpoint:
     """A model file: the denoiser, its text encoder and its VAE. What it is, is read from the file itself."""
     from engine.diffusion.checkpoints import load_checkpoint
@@ -62,12 +78,14 @@ class LoadedSeeing(NamedTuple):
     category="loaders",
     outputs=("MODEL", "CLIP", "VAE", "CLIP_VISION"),
     lane="io",
+    fingerprint=velocity_beside,
 )
 def unclip_checkpoint_loader(ckpt_name: CheckpointName, *, run: Run) -> LoadedSeeing:
     """A model file with an image encoder in it, for prompts that are pictures."""
     from engine.diffusion.checkpoints import load_checkpoint
 
     loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place, embedding_finder(run))
+    tell(loaded, run)
     return LoadedSeeing(*parts_of(loaded, ckpt_name), eye_of(loaded, ckpt_name))
 
 
@@ -89,6 +107,7 @@ def image_only_checkpoint_loader(ckpt_name: CheckpointName, *, run: Run) -> Load
     from engine.diffusion.checkpoints import load_checkpoint
 
     loaded = load_checkpoint(run.folders.find("checkpoints", ckpt_name), run.place)
+    tell(loaded, run)
     return LoadedFilm(loaded.model, eye_of(loaded, ckpt_name), parts_of(loaded, ckpt_name).vae)
 
 
@@ -111,7 +130,9 @@ def checkpoint_loader(config_name: Annotated[str, Folder("configs")], ckpt_name:
     from engine.diffusion.checkpoints import load_checkpoint
 
     path, config = run.folders.find("checkpoints", ckpt_name), run.folders.find("configs", config_name)
-    return parts_of(load_checkpoint(path, run.place, embedding_finder(run), config), ckpt_name)
+    loaded = load_checkpoint(path, run.place, embedding_finder(run), config)
+    tell(loaded, run)
+    return parts_of(loaded, ckpt_name)
 
 
 def pipeline_folders(folders: Folders) -> list[str]:
@@ -119,21 +140,37 @@ def pipeline_folders(folders: Folders) -> list[str]:
     return [name.removesuffix("/model_index.json") for name in folders.names("diffusers", ("/model_index.json",))]
 
 
+def folder_print(model_path: str, run: Run) -> list[tuple[str, int, int]]:
+    """Every file of the folder with its size and time: it is chosen by name, but its content is what counts."""
+    folder = run.folders.find("diffusers", f"{model_path}/model_index.json").parent
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
 @node(
     "DiffusersLoader",
     category="advanced/loaders/deprecated",
     outputs=("MODEL", "CLIP", "VAE"),
     lane="io",
+    fingerprint=folder_print,
 )
 def diffusers_loader(model_path: Annotated[str, Choose(pipeline_folders)], *, run: Run) -> LoadedCheckpoint:
     """A model as diffusers keeps it: a folder with a sub-folder for each part."""
     from engine.diffusion.pipeline_folder import load_folder
 
     index = run.folders.find("diffusers", f"{model_path}/model_index.json")
-    return parts_of(load_folder(index.parent, run.place, embedding_finder(run)), model_path)
+    loaded = load_folder(index.parent, run.place, embedding_finder(run))
+    tell(loaded, run)
+    return parts_of(loaded, model_path)
 
 
-@node("UNETLoader", category="advanced/loaders", title="Load Diffusion Model", lane="io")
+def velocity_beside_unet(unet_name: str, run: Run) -> bool:
+    from engine.diffusion.training_config import beside
+
+    return beside(run.folders.find("diffusion_models", unet_name))
+
+
+@node("UNETLoader", category="advanced/loaders", title="Load Diffusion Model", lane="io", fingerprint=velocity_beside_unet)
 def unet_loader(
     unet_name: Annotated[str, Folder("diffusion_models")],
     weight_dtype: Literal["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"] = "default",
@@ -148,13 +185,19 @@ def unet_loader(
     return loaded.model
 
 
-@node("UnetLoaderGGUF", category="advanced/loaders", title="Unet Loader (GGUF)", lane="io")
+@node("UnetLoaderGGUF", category="advanced/loaders", title="Unet Loader (GGUF)", lane="io", fingerprint=velocity_beside_unet)
 def unet_loader_gguf(unet_name: Annotated[str, Folder("diffusion_models")], *, run: Run) -> Model:
     """A denoiser from a file of its own, as ComfyUI-GGUF calls it; Load Diffusion Model reads GGUF as well."""
     return unet_loader(unet_name, run=run)
 
 
-@node("UnetLoaderGGUFAdvanced", category="advanced/loaders", title="Unet Loader (GGUF/Advanced)", lane="io")
+@node(
+    "UnetLoaderGGUFAdvanced",
+    category="advanced/loaders",
+    title="Unet Loader (GGUF/Advanced)",
+    lane="io",
+    fingerprint=velocity_beside_unet,
+)
 def unet_loader_gguf_advanced(
     unet_name: Annotated[str, Folder("diffusion_models")],
     dequant_dtype: Literal["default", "target", "float32", "float16", "bfloat16"] = "default",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.diffusion import autoencoder_film, autoencoder_kl, autoencoder_tiny, prefixes
+from engine.diffusion import autoencoder_film, autoencoder_kl, autoencoder_tiny, prefixes, training_config
 from engine.diffusion.clip import Clip
 from engine.diffusion.clip_vision import ClipVision
 from engine.diffusion.containers import CheckpointError, TensorFile, read_tensors
 from engine.diffusion.families import FAMILIES, in_known_names
 from engine.diffusion.families.family import Family
-from engine.diffusion.parts import Part, Place, PlaceOnCpu
+from engine.diffusion.parts import Part, Place, PlaceOnCpu, Tensors
 from engine.diffusion.quantization import plain
 from engine.diffusion.text import stacks, towers
 from engine.diffusion.text.embeddings import FindEmbedding
@@ -35,11 +34,7 @@ __all__ = [
     "read_tensors",
 ]
 
-SKIPPED = re.compile(r"^\s*layer_idx\s*:\s*(-\d+)\s*$", re.MULTILINE)
-"""Which layer of the text encoder a training configuration listens to."""
-
-VELOCITY = re.compile(r"""^\s*parameterization\s*:\s*["']?v["']?\s*$""", re.MULTILINE)
-"""How a training configuration says that the network predicts velocity; EasyFluff and HLL files say it nowhere else."""
+STRANGE = "belong to nothing known: this may be another kind of model; if it is not, use a version without them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +77,7 @@ def load_checkpoint(
     file = read(path)
     said = "" if config is None else config.read_text(errors="replace")
     if config is not None:
-        file.metadata["modelspec.prediction_type"] = "v" if VELOCITY.search(said) else "epsilon"
+        file.metadata["modelspec.prediction_type"] = "v" if training_config.predicts_velocity(said) else "epsilon"
     place = place or PlaceOnCpu()
     found = bind(file)
     text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
@@ -95,8 +90,8 @@ def load_checkpoint(
     for part in (found.part, *text.values(), *([vae.part] if vae is not None else []), *([seen] if seen is not None else [])):
         check_complete(path, part)
     clip = Clip(stacks.assemble(found.family.text, list(text.values())), place, embeddings) if text else None
-    if clip is not None and (layer := SKIPPED.search(said)):
-        clip = clip.with_last_layer(int(layer[1]))
+    if clip is not None and (layer := training_config.last_layer(said)) is not None:
+        clip = clip.with_last_layer(layer)
     eye = None if seen is None else ClipVision(seen, place)
     return Checkpoint(path, found.family, found.part, place, clip, vae, eye, file.metadata)
 
@@ -117,7 +112,7 @@ def load_vae(path: Path, place: Place | None = None) -> Vae:
     vae = vae or autoencoder_tiny.as_vae(path, file.tensors, place or PlaceOnCpu())
     if vae is None:
         raise CheckpointError(path, f"there is no VAE in it; this looks like {_guess(file.tensors)}")
-    check_complete(path, vae.part)
+    check_part(path, vae.part)
     return vae
 
 
@@ -132,6 +127,8 @@ def load_clip(paths: Sequence[Path], kind: str, place: Place | None = None, embe
         parts = [part for _, inner in prefixes.candidates(tensors, ("", *_text_prefixes())) if (part := towers.part(inner))]
         if not parts:
             raise CheckpointError(path, f"there is no CLIP text encoder in it; this looks like {_guess(tensors)}")
+        for part in parts:
+            check_part(path, part)
         found |= {part.role: part for part in parts}
     for stack, slots in stacks.STACKS.items():
         if {f"clip_{slot.name}" for slot in slots} == found.keys():
@@ -167,13 +164,15 @@ def _text_prefixes() -> Iterable[str]:
     return dict.fromkeys(prefix for slots in stacks.STACKS.values() for slot in slots for prefix in slot.prefixes)
 
 
-def read(path: Path) -> TensorFile:
-    """The file, scaled weights multiplied out, with what a configuration beside it says of its prediction in its metadata."""
+def read(path: Path, *, multiply: bool = True) -> TensorFile:
+    """The file with what a configuration beside it says of its prediction in its metadata; scaled weights multiplied out.
+
+    Without ``multiply`` they stay as stored, for those who look only at names and shapes.
+    """
     file = read_tensors(path)
-    file = replace(file, tensors=plain(path, file.tensors))
-    for beside in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
-        if beside.is_file() and beside.stat().st_size < 1 << 20 and VELOCITY.search(beside.read_text(errors="replace")):
-            file.metadata.setdefault("modelspec.prediction_type", "v")
+    file = replace(file, tensors=plain(path, file.tensors, multiply=multiply))
+    if training_config.beside(path):
+        file.metadata.setdefault("modelspec.prediction_type", "v")
     return file
 
 
@@ -196,15 +195,23 @@ def bind(file: TensorFile, where: Iterable[str] = prefixes.DENOISER) -> Found:
 def _vae(file: TensorFile, place: Place) -> tuple[str, Vae | None]:
     """The VAE and the prefix it lies under."""
     for prefix, inner in prefixes.candidates(file.tensors, prefixes.VAE):
-        film = autoencoder_film.part(inner)
-        if film is not None:
-            still, together = film[0].still, autoencoder_film.TOGETHER
-            return prefix, Vae(film[1], still.latent_channels, still.spatial, place, together=together)
-        found = autoencoder_kl.part(inner)
-        if found is not None:
-            config, part = found
-            return prefix, Vae(part, config.latent_channels, config.spatial, place)
+        vae = vae_of(inner, place)
+        if vae is not None:
+            return prefix, vae
     return "", None
+
+
+def vae_of(tensors: Tensors, place: Place) -> Vae | None:
+    """The autoencoder, of pictures or of films, whose tensors these are (prefix off)."""
+    film = autoencoder_film.part(tensors)
+    if film is not None:
+        still, together = film[0].still, autoencoder_film.TOGETHER
+        return Vae(film[1], still.latent_channels, still.spatial, place, together=together)
+    found = autoencoder_kl.part(tensors)
+    if found is None:
+        return None
+    config, part = found
+    return Vae(part, config.latent_channels, config.spatial, place)
 
 
 def _check_names(found: Found, used: set[str], file: TensorFile) -> None:
@@ -217,8 +224,15 @@ def _check_names(found: Found, used: set[str], file: TensorFile) -> None:
         left = [name for name in left if not prefixes.WORDS_HALF.match(name)]
     unknown = prefixes.strangers(name for name in left if name not in used)
     if unknown:
-        problem = f"taken for {found.family.title}, but {_some(unknown)} belong to nothing known: another kind of model?"
-        raise CheckpointError(file.path, problem)
+        raise CheckpointError(file.path, f"taken for {found.family.title}, but {_some(unknown)} {STRANGE}")
+
+
+def check_part(path: Path, part: Part) -> None:
+    """The part must be whole, and every tensor stored with it one of its weights or a known stray."""
+    unknown = prefixes.strangers_in(part)
+    if unknown:
+        raise CheckpointError(path, f"beside its {part.role}, {_some(unknown)} {STRANGE}")
+    check_complete(path, part)
 
 
 def check_complete(path: Path, part: Part) -> None:

@@ -36,6 +36,11 @@ def prepare(module: nn.Module) -> None:
             layer.__class__ = WidenedLinear
         elif getattr(layer, "time_emb_proj", layer) is None and isinstance(getattr(layer, "nonlinearity", None), nn.SiLU):
             layer.nonlinearity = nn.SiLU(inplace=True)  # after a norm, whose result nobody else sees
+    project_once(module)
+
+
+def project_once(module: nn.Module) -> None:
+    """Have every attention layer project a text once, and compute in float32 where it asks for that; diffusers' own does not."""
     processors: Any = getattr(module, "attn_processors", {})
     for name in processors:
         module.get_submodule(name.removesuffix(".processor")).processor = TextOnce()  # type: ignore[assignment]
@@ -122,7 +127,9 @@ class TextOnce:
         if attention_mask is not None:
             attention_mask = attn.prepare_attention_mask(attention_mask, key.shape[2], key.shape[0])
             attention_mask = attention_mask.view(key.shape[0], attn.heads, -1, attention_mask.shape[-1])
-        mixed = attention(query, key, value, attention_mask)
+        wide = torch.float32 if attn.upcast_attention else query.dtype
+        mask = attention_mask.to(wide) if attention_mask is not None and attention_mask.is_floating_point() else attention_mask
+        mixed = attention(query.to(wide), key.to(wide), value.to(wide), mask).to(query.dtype)
         out: Tensor = attn.to_out[0](mixed.transpose(1, 2).flatten(2))
         if len(shape) == 4:
             out = out.transpose(1, 2).reshape(shape)

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from engine.diffusion import autoencoder_film, autoencoder_kl, prefixes
+from engine.diffusion import autoencoder_film, autoencoder_kl, prefixes, usage
 from engine.diffusion.checkpoints import bind, read
-from engine.diffusion.containers import CheckpointError, TensorFile
+from engine.diffusion.containers import CheckpointError, TensorFile, read_tensors
 from engine.diffusion.containers.packed import Packed
 from engine.diffusion.containers.safetensors import DTYPES
+from engine.diffusion.families.family import Family
 from engine.diffusion.parts import Part, Tensors
+from engine.diffusion.pipeline_folder import TOWERS, load_folder
+from engine.diffusion.quantization import scaled
 from engine.diffusion.text import stacks, towers
 from engine.diffusion.vision import towers as vision
 
@@ -60,7 +61,7 @@ class Report:
         if self.prediction is not None:
             lines.append(f"  predicts {self.prediction}")
         if self.defaults is not None:
-            lines.append("  try {steps} steps, cfg {cfg}, {sampler} {scheduler}, {width} x {height}".format(**self.defaults))
+            lines.append(f"  try {usage.sentence(self.defaults)}")
         if self.strays:
             lines.append(f"  {self.strays} tensors are of no use and may be pruned")
         if self.unknown:
@@ -76,8 +77,10 @@ def size(nbytes: int) -> str:
 
 
 def inspect(path: Path) -> Report:
-    """The report of a file. Raises CheckpointError only if it cannot be read at all."""
-    file = read(path)
+    """The report of a file or a diffusers folder. Raises CheckpointError only if it cannot be read at all."""
+    if path.is_dir():
+        return _folder(path)
+    file = read(path, multiply=False)
     try:
         found = bind(file)
     except CheckpointError:
@@ -88,11 +91,29 @@ def inspect(path: Path) -> Report:
         parts |= stacks.find(family.text, file.tensors)
         parts |= _vae(file.tensors) | _vision(file.tensors)
     used = {prefix + row.source for prefix, part in parts.items() for row in part.keymap} | family.flags().keys()
-    renamed = found.part.stored.keys() - file.tensors.keys() if not found.prefix else set()
-    left = [] if renamed else [name for name in file.tensors if name not in used]
+    left = [name for name in found.part.stored if found.prefix + name not in used]
+    left += [name for name in file.tensors if not name.startswith(found.prefix) and name not in used]
     whole = f"{family.title} {'checkpoint' if len(parts) > 1 else 'denoiser'}"
-    kind = family.prediction.kind + (", zero terminal SNR" if family.prediction.zero_terminal_snr else "")
-    return _report(file, whole, family.name, kind, parts, left, asdict(family.defaults))
+    made = asdict(usage.settings(family.defaults, file.metadata))
+    return _report(file, whole, family.name, _said(family), parts, left, made)
+
+
+def _said(family: Family) -> str:
+    return family.prediction.kind + (", zero terminal SNR" if family.prediction.zero_terminal_snr else "")
+
+
+def _folder(path: Path) -> Report:
+    """The report of a diffusers folder, each part under the sub-folder it came from."""
+    loaded = load_folder(path)
+    family, clip, vae = loaded.family, loaded.clip, loaded.vae
+    parts = [("unet", loaded.denoiser)] + ([] if vae is None else [("vae", vae.part)])
+    parts += [] if clip is None else [(sub, part) for sub, part in zip(TOWERS, clip.parts, strict=False)]
+    reports = tuple(PartReport(part.role, sub, part.parameters, _types(part, "", set())) for sub, part in parts)
+    nbytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    tensors = sum(len(part.stored) for _, part in parts)
+    made = asdict(usage.settings(family.defaults, loaded.metadata))
+    title = f"{family.title} in diffusers' folders"
+    return Report(path.name, nbytes, tensors, title, family.name, _said(family), reports, made, 0, (), loaded.metadata)
 
 
 def _other(file: TensorFile) -> Report:
@@ -105,7 +126,9 @@ def _other(file: TensorFile) -> Report:
         if part is not None:
             parts.setdefault(prefix, part)
     kind = " and ".join(part.role for part in parts.values()) or (prefixes.kind(file.tensors) or "nothing known").split(":")[0]
-    return _report(file, kind, None, None, parts, [])
+    said = usage.adapter_settings(file.metadata) if kind == "a LoRA" else None
+    left = [name for part in parts.values() for name in prefixes.strangers_in(part)]
+    return _report(file, kind, None, None, parts, left, said.as_dict() if said else None)
 
 
 def _vae(tensors: Tensors) -> dict[str, Part]:
@@ -129,18 +152,20 @@ def _report(
     defaults: dict[str, Any] | None = None,
 ) -> Report:
     unknown = tuple(prefixes.strangers(left))
-    reports = tuple(PartReport(p.role, prefix, p.parameters, _types(p.weights().values())) for prefix, p in parts.items())
+    narrow = scaled(read_tensors(file.path).tensors)
+    reports = tuple(PartReport(p.role, prefix, p.parameters, _types(p, prefix, narrow)) for prefix, p in parts.items())
     strays = len(left) - len(unknown)
     name, nbytes, count = file.path.name, file.path.stat().st_size, len(file.tensors)
     return Report(name, nbytes, count, kind, family, prediction, reports, defaults, strays, unknown, file.metadata)
 
 
-def _types(tensors: Any) -> tuple[str, ...]:
+def _types(part: Part, prefix: str, narrow: set[str]) -> tuple[str, ...]:
+    """A part's number formats, the most used first; ``narrow`` are the file's names of weights with a scale beside them."""
     counts: Counter[str] = Counter()
-    for tensor in tensors:
-        assert isinstance(tensor, Tensor)
+    for row in part.keymap:
+        tensor = row.view(part.stored[row.source])
         kind = tensor.kind.name if isinstance(tensor, Packed) else SHORT.get(tensor.dtype, str(tensor.dtype))
-        counts[kind] += tensor.numel()
+        counts["scaled " + kind if prefix + row.source in narrow else kind] += tensor.numel()
     return tuple(name for name, _ in counts.most_common())
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from engine.diffusion.parts import Tensors, under
+from engine.diffusion.parts import Part, Tensors, under
 
-DENOISER = ("model.diffusion_model.", "model.model.", "model.", "")
+DENOISER = ("model.diffusion_model.", "model.model.", "model.", "diffusion_model.", "")
 """Where the denoiser lies; the first under which a family recognises it."""
 
 VAE = ("first_stage_model.", "vae.", "")
@@ -33,6 +33,12 @@ STRAY = re.compile(
 
 WORDS_HALF = re.compile(r"^cond_stage_model\.(?!model\.visual\.)")
 """The half of its CLIP that reads words, in files of models that only look at pictures (Zero123)."""
+
+WITHIN: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("vae", re.compile(r"^(loss\.|model_ema\.|logvar$)")),
+    ("clip_", re.compile(r"^(vision_model\.|visual\.|visual_projection\.|(logit_scale|logit_bias|attn_mask)$)")),
+)
+"""What lies beside the weights of a part in a file of its own: training's loss, the half of a CLIP that sees."""
 
 CHECKPOINT = re.compile(r"^model\.diffusion_model\.")
 
@@ -64,6 +70,13 @@ def candidates(tensors: Tensors, prefixes: Iterable[str]) -> Iterable[tuple[str,
 def strangers(names: Iterable[str]) -> list[str]:
     """Those names that are neither known strays nor anything else."""
     return [name for name in names if not STRAY.match(name)]
+
+
+def strangers_in(part: Part) -> list[str]:
+    """The names stored with a part that are neither its weights nor known strays."""
+    used = {row.source for row in part.keymap}
+    left = strangers(name for name in part.stored if name not in used)
+    return [name for name in left if not any(part.role.startswith(role) and names.match(name) for role, names in WITHIN)]
 
 
 def kind(names: Iterable[str]) -> str | None:

@@ -21,17 +21,24 @@ MARK = "scaled_fp8"
 EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 
-def plain(path: Path, tensors: Tensors) -> dict[str, Tensor]:
-    """The tensors with every scaled weight multiplied out; the same tensors if there is none."""
-    if not any(name.endswith(BESIDE) for name in tensors):
-        return dict(tensors)
+def plain(path: Path, tensors: Tensors, *, multiply: bool = True) -> dict[str, Tensor]:
+    """The tensors with every scaled weight multiplied out; the same tensors if there is none.
+
+    Without ``multiply`` only what stands beside the weights is left out.
+    """
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if name.endswith(BESIDE) or name.rpartition(".")[2] == MARK:
             continue
         scale = _scale(path, name, tensors)
-        found[name] = tensor if scale is None else (tensor.float() * scale).to(torch.bfloat16)
+        found[name] = tensor if scale is None or not multiply else (tensor.float() * scale).to(torch.bfloat16)
     return found
+
+
+def scaled(tensors: Tensors) -> set[str]:
+    """Names of the weights that have a scale beside them."""
+    modules = {name.removesuffix(ending) for name in tensors for ending in SCALES if name.endswith(ending)}
+    return {f"{module}.weight" for module in modules} & {name for name, tensor in tensors.items() if tensor.dtype in EIGHT_BITS}
 
 
 def _scale(path: Path, name: str, tensors: Tensors) -> Tensor | None:

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.diffusion.checkpoints import load_checkpoint, load_clip, load_denoiser, load_vae
+from engine.diffusion.checkpoints import load_checkpoint, load_denoiser
 from engine.diffusion.containers import CheckpointError, pickles, read_tensors
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
@@ -131,29 +131,6 @@ def test_a_missing_weight_is_an_error_that_names_it(tmp_path: Path) -> None:
     del tensors["model.diffusion_model.out.0.weight"]
     with pytest.raises(CheckpointError, match=r"incomplete.*conv_norm_out\.weight"):
         load_checkpoint(saved(tmp_path / "a.safetensors", tensors))
-
-
-@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
-def test_a_denoiser_of_its_own_loads_with_and_without_prefix(tmp_path: Path, prefix: str) -> None:
-    tensors = originals.filled(originals.denoiser(SDXL(originals.SDXL_TINY)))
-    path = saved(tmp_path / "unet.safetensors", originals.with_prefix(prefix, tensors))
-    assert load_denoiser(path).family.name == "sdxl"
-    assert load_checkpoint(path).clip is None
-
-
-@pytest.mark.parametrize("prefix", ["", "first_stage_model.", "vae."])
-def test_a_vae_of_its_own_loads(tmp_path: Path, prefix: str) -> None:
-    tensors = originals.filled(originals.vae(originals.VAE_TINY))
-    vae = load_vae(saved(tmp_path / "vae.safetensors", originals.with_prefix(prefix, tensors)))
-    assert vae.decode(torch.zeros(1, 4, 2, 2)).shape == (1, 16, 16, 3)
-
-
-def test_text_encoders_of_their_own_are_joined_in_the_familys_order(tmp_path: Path) -> None:
-    small = saved(tmp_path / "l.safetensors", originals.filled(originals.tower(L)))
-    wide = TextConfig(width=1280, layers=1, hidden=64, activation="gelu", projection=64, vocabulary=49408)
-    big = saved(tmp_path / "g.safetensors", originals.filled(originals.tower(wide), dtype=torch.float16))
-    assert [tower.name for tower in load_clip([big, small], "sdxl").towers] == ["l", "g"]
-    assert [tower.name for tower in load_clip([small], "stable_diffusion").towers] == ["l"]
 
 
 # Pickles
@@ -304,74 +281,9 @@ def test_another_kind_of_file_is_named(tmp_path: Path, name: str) -> None:
         load_checkpoint(saved(tmp_path / "x.safetensors", {key: torch.zeros(1) for key in names}))
 
 
-def test_a_vae_given_as_a_checkpoint_says_so_and_the_other_way_round(tmp_path: Path) -> None:
-    vae = saved(tmp_path / "vae.safetensors", originals.filled(originals.vae(originals.VAE_TINY)))
-    with pytest.raises(CheckpointError, match="a VAE: put it into models/vae"):
-        load_checkpoint(vae)
-    lora = saved(tmp_path / "lora.safetensors", {"lora_unet_x.lora_down.weight": torch.zeros(1)})
-    with pytest.raises(CheckpointError, match="no VAE in it; this looks like a LoRA"):
-        load_vae(lora)
-    with pytest.raises(CheckpointError, match="no CLIP text encoder in it; this looks like a VAE"):
-        load_clip([vae], "sdxl")
-
-
-def test_a_denoiser_of_a_whole_checkpoint_loads_whatever_is_beside_it(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.safetensors", {**sd1(), "some_other.part.weight": torch.zeros(1)})
-    assert load_denoiser(path).family.name == "sd1"
-    with pytest.raises(CheckpointError, match=r"model\.diffusion_model\.odd\.weight belong to nothing known"):
-        load_denoiser(saved(tmp_path / "b.safetensors", {**sd1(), "model.diffusion_model.odd.weight": torch.zeros(1)}))
-
-
-def test_a_denoiser_in_diffusers_layout_loads(tmp_path: Path) -> None:
-    family = SDXL(originals.SDXL_TINY)
-    tensors = originals.filled(family.build().state_dict())
-    path = saved(tmp_path / "unet.safetensors", tensors)
-    loaded = load_denoiser(path)
-    assert loaded.family == family
-    assert all(torch.equal(tensor, tensors[name]) for name, tensor in loaded.denoiser.weights().items())
-    odd = saved(tmp_path / "odd.safetensors", {**tensors, "fancy.weight": torch.zeros(1), "ema.decay": torch.zeros(1)})
-    for load in (load_checkpoint, load_denoiser):
-        with pytest.raises(CheckpointError, match=r"fancy\.weight belong to nothing known"):
-            load(odd)
-
-
 def test_a_configuration_beside_the_file_may_say_that_it_predicts_velocity(tmp_path: Path) -> None:
     path = saved(tmp_path / "fluff.safetensors", sd1())
     assert load_checkpoint(path).family.prediction.kind == "eps"
     (tmp_path / "fluff.yaml").write_text('model:\n  params:\n    parameterization: "v"\n    timesteps: 1000\n')
     assert load_checkpoint(path).family.prediction.kind == "v"
     assert load_denoiser(path).family.prediction.zero_terminal_snr
-
-
-def test_weights_of_eight_bits_load_as_they_are_and_compute_in_more(tmp_path: Path) -> None:
-    tensors = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in sd1().items()}
-    loaded = load_checkpoint(saved(tmp_path / "fp8.safetensors", tensors))
-    assert {weight.dtype for weight in loaded.denoiser.weights().values()} == {torch.float8_e4m3fn}
-    network = PlaceOnCpu()(loaded.denoiser)
-    assert next(network.parameters()).dtype == torch.float32
-
-
-@pytest.mark.parametrize("ending", ["scale_weight", "weight_scale"])
-def test_scaled_weights_of_eight_bits_are_multiplied_out(tmp_path: Path, ending: str) -> None:
-    tensors = sd1()
-    scaled: dict[str, Tensor] = {"model.diffusion_model.scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
-    for name, tensor in tensors.items():
-        module, _, leaf = name.rpartition(".")
-        if name.startswith("model.diffusion_model.") and leaf == "weight" and tensor.ndim >= 2:
-            scale = tensor.float().abs().max() / 448
-            scaled[name] = (tensor.float() / scale).to(torch.float8_e4m3fn)
-            scaled[f"{module}.{ending}"] = scale
-            scaled[f"{module}.scale_input"] = torch.ones(())
-        else:
-            scaled[name] = tensor
-    loaded = load_checkpoint(saved(tmp_path / "fp8.safetensors", scaled))
-    expected = load_checkpoint(saved(tmp_path / "a.safetensors", tensors)).denoiser.weights()
-    for name, weight in loaded.denoiser.weights().items():
-        assert torch.allclose(weight.float(), expected[name].float(), atol=float(expected[name].abs().max()) * 0.05)
-
-
-def test_an_unknown_quantization_is_named(tmp_path: Path) -> None:
-    about = torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8)
-    path = saved(tmp_path / "a.safetensors", sd1(**{"model.diffusion_model.out.2.comfy_quant": about}))
-    with pytest.raises(CheckpointError, match="weights are in format 'nvfp4'"):
-        load_checkpoint(path)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.diffusion.families.sd2 import SD2
 from engine.diffusion.fast import Pointwise, Widened, WidenedLinear, Winograd, attention, prepare
+from engine.diffusion.parts import Part
 from engine.diffusion.winograd import conv3x3, kernel_transform
+from tests.diffusion import originals
 from tests.diffusion.demo import demo_model
 
 
@@ -107,3 +113,22 @@ def test_attention_in_bfloat16_is_that_in_float32_but_for_rounding(queries: int,
     found = attention(q.bfloat16(), k.bfloat16(), v.bfloat16())
     assert found.shape == expected.shape
     assert (found.float() - expected).norm() < close * expected.norm()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("placed", [True, False])
+def test_stable_diffusion_2_attends_in_float32(placed: bool) -> None:
+    """Its scores are large; weights in bfloat16 must cost no more than the rounding of what comes out."""
+    family = SD2(replace(originals.SD1_TINY, channels=(64, 128), linear=True))
+    tensors = originals.filled(originals.denoiser(family))
+    network = Part("denoiser", family.build, family.keymap(tensors), tensors).module(torch.bfloat16)
+    if placed:
+        prepare(network)
+    layer: Any = network.get_submodule("down_blocks.0.attentions.0.transformer_blocks.0.attn1")
+    layer.to_q.weight.mul_(8)
+    x = torch.randn(1, 1024, 64, generator=torch.manual_seed(0)).bfloat16()
+    q, k, v = (project(x).double()[:, None] for project in (layer.to_q, layer.to_k, layer.to_v))
+    expected = layer.to_out[0](F.scaled_dot_product_attention(q, k, v)[:, 0].bfloat16())
+    assert relative(layer(x).float(), expected.float()) < 1e-3
+    layer.upcast_attention = False
+    assert relative(layer(x).float(), expected.float()) > 1e-3

@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.diffusion import autoencoder_film
 from engine.diffusion.autoencoder_film import FilmConfig
 from engine.diffusion.checkpoints import load_checkpoint, load_vae
-from engine.diffusion.families import FAMILIES
+from engine.diffusion.families import FAMILIES, in_known_names
 from engine.diffusion.families.svd import SVD, modules, network_config
 from engine.diffusion.inspection import inspect
 from engine.diffusion.model import Model
@@ -92,6 +92,9 @@ def test_the_full_network_is_recognised_with_its_size() -> None:
 def test_names_are_those_written_out_by_hand() -> None:
     family, tensors = unet()
     assert {row.source: row.target for row in family.keymap(tensors)} == {name: by_hand(name) for name in tensors}
+    own = in_known_names({by_hand(name): tensor for name, tensor in tensors.items()})
+    assert own.keys() == tensors.keys()
+    assert all(own[name] is tensor for name, tensor in tensors.items())
 
 
 @torch.no_grad()

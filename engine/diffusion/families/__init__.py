@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.diffusion.families import sd1, sdxl, unet
+from engine.diffusion.families import sd1, sdxl, svd, unet
 from engine.diffusion.families.family import Family
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.families.sd2 import SD2
@@ -20,7 +20,7 @@ FAMILIES: tuple[type[Family], ...] = (Zero123, SD1, SD2, UnCLIP, SDXL, SDXLRefin
 LATENTS: tuple[LatentFormat, ...] = (sd1.LATENT, sdxl.LATENT)
 """What the families' denoisers see, the likeliest first."""
 
-LAYOUTS: tuple[Callable[[Tensors], Tensors | None], ...] = (unet.in_original_names,)
+LAYOUTS: tuple[Callable[[Tensors], Tensors | None], ...] = (unet.in_original_names, svd.in_original_names)
 """Other layouts networks are published in: each gives the tensors the names the families know, or None."""
 
 

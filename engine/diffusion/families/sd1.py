@@ -62,7 +62,7 @@ class SD1:
     @property
     def defaults(self) -> Defaults:
         small = self.config.channels[0] < 128
-        return Defaults(cfg=4.0, width=128, height=128) if small else Defaults()
+        return unet.timed(self.config, Defaults(cfg=4.0, width=128, height=128) if small else Defaults())
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ https://github.com/Stability-AI/generative-models, configs/inference/sd_xl_base.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -67,7 +67,12 @@ class SDXL:
 
     @property
     def defaults(self) -> Defaults:
-        return Defaults(steps=25, cfg=5.0, width=1024, height=1024)
+        usual = Defaults(steps=25, cfg=5.0, width=1024, height=1024)
+        if self.prediction.kind == "edm":
+            usual = replace(usual, cfg=3.0, sampler="dpmpp_2m", scheduler="karras")
+        elif self.prediction.kind == "v":
+            usual = replace(usual, steps=28, cfg=4.5)
+        return unet.timed(self.config, usual)
 
     @property
     def text(self) -> str:

@@ -72,6 +72,7 @@ class SVD:
 
     def condition(self, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, negative: bool = False) -> Inputs:
         """The first picture as the image encoder sees it and as the VAE made it, and how the film is to move."""
+        unet.check_width(self.config, tensor)
         frames = x.shape[0]
         picture = options.get("concat_latent_image")
         numbers = [float(options.get(name, USUAL[name])) for name in IDS]
@@ -138,3 +139,11 @@ def modules(config: UNetConfig) -> dict[str, str]:
             table[f"{source}.time_pos_embed.0"] = f"{target}.time_pos_embed.linear_1"
             table[f"{source}.time_pos_embed.2"] = f"{target}.time_pos_embed.linear_2"
     return table
+
+
+def in_original_names(tensors: Tensors) -> Tensors | None:
+    """Such a UNet in diffusers' layout by its original names; None if this is none."""
+    if "down_blocks.0.resnets.0.spatial_res_block.norm1.weight" not in tensors:
+        return None
+    still = {name.replace(".spatial_res_block.", "."): tensor for name, tensor in tensors.items()}
+    return unet.renamed(tensors, {target: source for source, target in modules(unet.own_config(still)).items()})

@@ -7,16 +7,16 @@ The layout is that of CompVis/stable-diffusion ``ldm/modules/diffusionmodules/op
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.diffusion import networks
+from engine.diffusion import fast, networks
 from engine.diffusion.edits.text_bias import biased, token_bias
 from engine.diffusion.families.beside import fit, guidance_embedding, inpainting
-from engine.diffusion.families.family import Inputs, Prediction, Residuals, repeat_to
+from engine.diffusion.families.family import Defaults, Inputs, Prediction, Residuals, repeat_to
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import KeyMap, Row, Tensors, working_dtype
 
@@ -53,6 +53,13 @@ class UNetConfig:
     linear: bool  # projections in and out of attention are Linear, not 1x1 convolutions
     vector: int | None  # width of the vector added to the time embedding (label_emb)
     time_cond: int | None = None  # width of the guidance embedding of LCM-distilled networks
+
+
+def timed(config: UNetConfig, usual: Defaults) -> Defaults:
+    """The defaults of a UNet: LCM's, whose guidance is an input, draw in four steps without another."""
+    if config.time_cond is None:
+        return usual
+    return replace(usual, steps=4, cfg=1.0, sampler="lcm", scheduler="sgm_uniform", few_steps=True)
 
 
 def is_unet(tensors: Tensors) -> bool:
@@ -92,16 +99,19 @@ def in_original_names(tensors: Tensors) -> Tensors | None:
     """
     if "down_blocks.0.resnets.0.norm1.weight" not in tensors or "conv_in.weight" not in tensors:
         return None
-    table = {target: source for source, target in modules(_own_config(tensors)).items()}
-    for added in ("add_embedding", "class_embedding"):
-        table |= {f"{added}.linear_1": "label_emb.0.0", f"{added}.linear_2": "label_emb.0.2"}
+    labels = {f"{added}.linear_{i}": f"label_emb.0.{2 * i - 2}" for added in ("add_embedding", "class_embedding") for i in (1, 2)}
+    return renamed(tensors, {target: source for source, target in modules(own_config(tensors)).items()} | labels)
+
+
+def renamed(tensors: Tensors, table: Mapping[str, str]) -> Tensors:
+    """The tensors of the modules of ``table`` by the names it gives them, others by their own."""
     rows = rename(tensors, table)
     found = {row.target: tensors[row.source] for row in rows}
     known = {row.source for row in rows}
     return found | {name: tensor for name, tensor in tensors.items() if name not in known}
 
 
-def _own_config(tensors: Tensors) -> UNetConfig:
+def own_config(tensors: Tensors) -> UNetConfig:
     """Enough of the configuration for the names of a UNet in diffusers' layout; widths are read again from the result."""
 
     def level(side: str, i: int) -> tuple[int, ...]:
@@ -252,6 +262,7 @@ def conditioned(
 
     ``raw``: an editing network (8 channels) sees the VAE's latent as it is, not as a denoiser does.
     """
+    check_width(config, tensor)
     inputs = {"context": repeat_to(tensor.to(x.device), x.shape[0])}
     for name, option in CONTROL_TEXT.items():
         if options.get(option) is not None:
@@ -268,6 +279,15 @@ def conditioned(
     if config.time_cond is not None:
         inputs["guidance"] = guidance_embedding(float(options.get("guidance", 7.5)), config.time_cond).to(x).repeat(x.shape[0], 1)
     return inputs
+
+
+def check_width(config: UNetConfig, tensor: Tensor) -> None:
+    """A prompt must be as wide as the network's attention to it."""
+    if tensor.shape[-1] != config.context:
+        raise ValueError(
+            f"the tokens of a prompt are {tensor.shape[-1]} numbers wide, but this model reads {config.context}. "
+            "Make the prompt with what belongs to the model: the CLIP or CLIP vision of its own checkpoint."
+        )
 
 
 def overlooked(config: UNetConfig, options: Mapping[str, Any], masked: bool) -> str | None:
@@ -315,4 +335,7 @@ def _additional(network: Any, residuals: Residuals, x: Tensor) -> dict[str, Any]
 
 def build(config: UNetConfig, **more: Any) -> nn.Module:
     """The network on the meta device."""
-    return networks.build("UNet2DConditionModel", network_config(config, **more))
+    network = networks.build("UNet2DConditionModel", network_config(config, **more))
+    if more.get("upcast_attention"):
+        fast.project_once(network)
+    return network
