@@ -65,7 +65,7 @@ CASES = [(kind, shape) for kind in KINDS for shape in (LINEAR, CONV, SQUARE) if 
 TARGET = "down_blocks.0.resnets.0.conv1"
 
 
-@pytest.mark.parametrize(("kind", "shape"), CASES, ids=lambda value: value if isinstance(value, str) else "x".join(map(str, value)))
+@pytest.mark.parametrize(("kind", "shape"), CASES, ids=lambda value: str(value))
 def test_a_file_makes_of_a_weight_what_its_module_does(kind: str, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     cls, options = KINDS[kind]
