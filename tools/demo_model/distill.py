@@ -10,7 +10,6 @@ python -m tools.demo_model.distill --teacher unet/final.pt --minutes 18
 from __future__ import annotations
 
 import argparse
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +21,14 @@ from torch import Tensor
 from engine.diffusion.precision import cpu_has_bfloat16
 
 from .checkpoint import Pair, load_pair
-from .clock import Clock, Threads
+from .clock import Clock
 from .dataset import Latents, caption_rows
 from .diffusion import alphas_cumprod, noised, predict_noise
 from .lora import Lora
 from .optimizers import Average, Optimizers
 from .paths import Paths, add_paths
 from .tokens import Compact, Tokenizer
+from .training import train
 
 JUMP = 100
 VISITED = (999, 749, 499, 249)
@@ -84,7 +84,7 @@ class Run:
         self.compact = Compact(Tokenizer(paths.wheel))
         self.teacher = Teacher(load_pair(paths.work / a.teacher, self.compact), a.cfg)
         self.unet: UNet2DConditionModel = self.teacher.pair.unet
-        self.rank, self.student = a.rank, Lora(self.unet, a.rank)
+        self.student = Lora(self.unet, a.rank)
         self.optimizers = Optimizers(self.student.named_parameters(), a.lr, muon=False)
         self.average = Average([self.student], 0.98)
         self.latents, self.batch = Latents(paths.data), a.batch
@@ -105,20 +105,13 @@ class Run:
         d = clean(x, self.student.call(self.unet, x, t, c), self.teacher.alpha(t)) - goal
         return ((d * d + HUBER**2).sqrt() - HUBER).mean()
 
-    def step(self, factor: float) -> float:
+    def step(self, factor: float) -> tuple[float]:
         """One update; the loss before it."""
         with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
             loss = self.loss()
         self.optimizers.step(loss, factor)
         self.average.update()
-        return loss.item()
-
-    def save(self, path: Path) -> None:
-        """The averaged factors."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.average.swap()
-        torch.save({"rank": self.rank, "state": self.student.state_dict()}, path)
-        self.average.swap()
+        return (loss.item(),)
 
 
 def parse() -> argparse.Namespace:
@@ -144,16 +137,7 @@ def main() -> None:
     paths = Paths.of(a)
     torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
-    run, clock, threads = Run(a, paths), Clock(a.steps, a.minutes), Threads()
-    losses: deque[float] = deque(maxlen=50)
-    while clock.progress < 1:
-        threads.tick()
-        losses.append(run.step(clock.rate(30, 0.3, 0.02)))
-        if clock.tick():
-            print(f"{clock.i} p {clock.progress:.3f} {clock.seconds:.0f}s loss {sum(losses) / len(losses):.4f}", flush=True)
-            run.save(paths.work / a.out)
-    run.save(paths.work / a.out)
-    print(f"{clock.i} steps, {clock.seconds:.0f} seconds")
+    train(Run(a, paths), Clock(a.steps, a.minutes), warm=30, hold=0.3, last=0.02, path=paths.work / a.out)
 
 
 if __name__ == "__main__":

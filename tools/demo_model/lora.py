@@ -13,11 +13,12 @@ from torch.func import functional_call
 
 
 class Lora(nn.Module):
-    """A pair of factors for each weight: ``up @ down`` is added to it, (out, in x kernel)."""
+    """A pair of factors for each weight, of rank ``most`` where it is as large: ``up @ down`` is added, (out, in x kernel)."""
 
     def __init__(self, unet: UNet2DConditionModel, rank: int) -> None:
         super().__init__()
         self.weights = {k.removesuffix(".weight"): p.detach() for k, p in unet.named_parameters() if p.ndim >= 2}
+        self.most = rank
         self.rank = {k: min(rank, w.shape[0], w[0].numel()) for k, w in self.weights.items()}
         self.down = nn.ParameterDict({self.name(k): torch.randn(self.rank[k], *w.shape[1:]) for k, w in self.weights.items()})
         self.up = nn.ParameterDict({self.name(k): torch.zeros(w.shape[0], self.rank[k]) for k, w in self.weights.items()})

@@ -20,7 +20,7 @@ from torch import Tensor
 from engine.diffusion.precision import cpu_has_bfloat16
 
 from .checkpoint import load_pair
-from .clock import Clock, Threads
+from .clock import Clock
 from .dataset import Latents, caption_rows
 from .diffusion import noised, predict_noise
 from .distill import VISITED, Teacher, clean
@@ -28,6 +28,7 @@ from .lora import Lora
 from .optimizers import Average, Optimizers
 from .paths import Paths, add_paths
 from .tokens import Compact, Tokenizer
+from .training import train
 
 KEPT = 6
 """How many of the student's last batches the critic learns from."""
@@ -43,13 +44,12 @@ class Run:
         self.teacher = Teacher(load_pair(paths.work / a.teacher, self.compact), a.cfg)
         self.unet = self.teacher.pair.unet
         start = torch.load(paths.work / a.start)
-        self.rank = start["rank"]
-        self.student, self.critic = Lora(self.unet, self.rank), Lora(self.unet, a.critic_rank)
+        self.student, self.critic = Lora(self.unet, start["rank"]), Lora(self.unet, a.critic_rank)
         self.student.load_state_dict(start["state"])
         self.optimizers = Optimizers(self.student.named_parameters(), a.lr, muon=False)
         self.critics = Optimizers(self.critic.named_parameters(), a.critic_lr, muon=False)
         self.average = Average([self.student], a.ema)
-        self.scenes, self.batch = Latents(paths.data).scenes, a.batch
+        self.scenes, self.batch, self.updates = Latents(paths.data).scenes, a.batch, a.critics
         self.rng, self.generator = np.random.default_rng(a.seed), torch.Generator().manual_seed(a.seed)
         self.drawn: deque[tuple[Tensor, Tensor]] = deque(maxlen=KEPT)
 
@@ -114,24 +114,17 @@ class Run:
                 self.drawn.append((self.draw(c).detach(), c))
             self.critics.step(self.critic_loss(), 1.0)
 
-    def step(self, factor: float, critics: int) -> tuple[float, float]:
-        """One update of the student and ``critics`` of the critic; their losses."""
+    def step(self, factor: float) -> tuple[float, float]:
+        """One update of the student and some of the critic; their losses."""
         with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
             loss = self.student_loss()
         self.optimizers.step(loss, factor)
         self.average.update()
-        for _ in range(critics):
+        for _ in range(self.updates):
             with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):
                 critic_loss = self.critic_loss()
             self.critics.step(critic_loss, 1.0)
         return loss.item(), critic_loss.item()
-
-    def save(self, path: Path) -> None:
-        """The averaged factors, as ``distill`` writes them."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.average.swap()
-        torch.save({"rank": self.rank, "state": self.student.state_dict()}, path)
-        self.average.swap()
 
 
 def parse() -> argparse.Namespace:
@@ -162,18 +155,9 @@ def main() -> None:
     paths = Paths.of(a)
     torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
-    run, clock, threads = Run(a, paths), Clock(a.steps, a.minutes), Threads()
+    run, clock = Run(a, paths), Clock(a.steps, a.minutes)
     run.warm_up(a.warm)
-    losses: deque[tuple[float, float]] = deque(maxlen=50)
-    while clock.progress < 1:
-        threads.tick()
-        losses.append(run.step(clock.rate(20, 0.5, 0.05), a.critics))
-        if clock.tick():
-            student, critic = (sum(column) / len(losses) for column in zip(*losses, strict=True))
-            print(f"{clock.i} p {clock.progress:.3f} {clock.seconds:.0f}s {student:.4f}, critic {critic:.4f}", flush=True)
-            run.save(paths.work / a.out)
-    run.save(paths.work / a.out)
-    print(f"{clock.i} steps, {clock.seconds:.0f} seconds")
+    train(run, clock, warm=20, hold=0.5, last=0.05, path=paths.work / a.out)
 
 
 if __name__ == "__main__":
