@@ -81,10 +81,10 @@ def read_adapters(tensors: Tensors, parts: Iterable[Part]) -> list[Adapter]:
         if deltas:
             adapters.append(Adapter(part.role, deltas))
     if not adapters:
-        first = next(iter([*found, *strange]), None)
-        names = f"none of its {len(found) + len(strange)} parts is there, the first being {first!r}" if first else "it is empty"
+        names = [*found, *strange]
+        first = f"the first of its {len(names)} parts is {names[0]!r}" if names else "it is empty"
         roles = ", ".join(part.role for part in parts)
-        raise AdapterError(f"nothing in this LoRA fits the model ({roles}): {names}. Choose one made for this model's family.")
+        raise AdapterError(f"nothing in this LoRA fits the model ({roles}): {first}. Choose one made for this model's family.")
     return adapters
 
 

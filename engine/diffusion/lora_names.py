@@ -96,12 +96,13 @@ def _denoiser_names(row: Row) -> Iterator[str]:
 
 TEXT_PREFIXES: Mapping[str, tuple[str, ...]] = {
     "clip_l": (
-        "lora_te", "lora_te1", "oft_te", "oft_te1", "text_encoder", "text_encoders.clip_l.transformer", "base_model.model",
+        "lora_te", "lora_te1", "oft_te", "oft_te1", "lycoris", "text_encoder", "text_encoders.clip_l.transformer",
+        "base_model.model",
     ),
     "clip_g": ("lora_te2", "oft_te2", "text_encoder_2", "text_encoders.clip_g.transformer"),
-    "clip_h": ("lora_te", "oft_te", "text_encoder", "text_encoders.clip_h.transformer", "base_model.model"),
+    "clip_h": ("lora_te", "oft_te", "lycoris", "text_encoder", "text_encoders.clip_h.transformer", "base_model.model"),
 }  # fmt: skip
-"""Where text encoders are found; after ``lora_`` and ``oft_`` ones dots are underscores."""
+"""Where text encoders are found; after those of trainers (``lora_te`` ...) dots are underscores."""
 
 
 def _text_names(row: Row, role: str) -> Iterator[str]:
@@ -109,7 +110,7 @@ def _text_names(row: Row, role: str) -> Iterator[str]:
     name = row.target.removesuffix(".weight").removeprefix("text_model.")
     old = re.sub(r"self_attn\.(q|k|v|out)_proj$", r"self_attn.to_\1", name)
     for prefix in TEXT_PREFIXES.get(role, (f"text_encoders.{role}.transformer",)):
-        if prefix.startswith(("lora_", "oft_")):
+        if prefix.startswith(("lora_", "oft_", "lycoris")):
             yield from (f"{prefix}_{spelled.replace('.', '_')}" for spelled in (name, f"text_model.{name}"))
         else:
             yield from {f"{prefix}.{spelled}" for spelled in (name, f"text_model.{name}", f"text_model.{old}")}

@@ -104,14 +104,14 @@ def test_every_spelling_reaches_every_module(spelling: str) -> None:
             assert torch.allclose(ours_now, expected[target], atol=1e-5), target
 
 
-@pytest.mark.parametrize("prefix", ["lora_te_text_model_encoder_layers_0_", "lora_te1_text_model_encoder_layers_0_"])
-def test_text_encoder_modules_under_kohya_names(prefix: str) -> None:
+@pytest.mark.parametrize("prefix", ["lora_te_text_model", "lora_te1_text_model", "lycoris_text_model", "oft_te_text_model"])
+def test_text_encoder_modules_under_trainers_names(prefix: str) -> None:
     clip = demo_clip()
     tensors = {}
     for module in ("self_attn.q_proj", "mlp.fc1"):
         weight = clip.parts[0].weights()[f"text_model.encoder.layers.0.{module}.weight"]
         up, down = factors(weight)
-        name = prefix + module.replace(".", "_")
+        name = f"{prefix}_encoder_layers_0_{module.replace('.', '_')}"
         tensors |= {f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down}
     _, changed = apply_lora(None, clip, tensors, 1.0, 1.0)
     assert changed is not None
