@@ -42,12 +42,15 @@ class UpscaleModel:
         pixels = images[..., :3].movedim(-1, 1).float()
         if self.channels == 1:
             pixels = pixels.mean(dim=1, keepdim=True)
+        elif self.channels == 4:
+            pixels = nn.functional.pad(pixels, (0, 0, 0, 0, 0, 1), value=1.0)  # opaque
         with torch.no_grad():
             done = [
-                tiled(self._run, pixels[i : i + 1], tile, overlap, up=self.scale, on_tile=on_tile) for i in range(len(pixels))
+                tiled(self._run, pixels[i : i + 1], tile, overlap, up=self.scale, on_tile=_after(on_tile, i, len(pixels)))
+                for i in range(len(pixels))
             ]
         enlarged = torch.cat(done).clamp(0, 1).movedim(1, -1)
-        return enlarged.expand(*enlarged.shape[:-1], 3).contiguous()
+        return enlarged[..., :3].expand(*enlarged.shape[:-1], 3).contiguous()
 
     def _run(self, x: Tensor) -> Tensor:
         """The network's answer to (1, C, H, W), float32 on the CPU."""
@@ -59,12 +62,17 @@ class UpscaleModel:
         return out[..., : height * self.scale, : width * self.scale].float().cpu()
 
 
+def _after(on_tile: OnTile, before: int, pictures: int) -> OnTile:
+    """``on_tile`` for one picture of several, as many tiles each."""
+    return lambda done, total: on_tile(before * total + done, pictures * total)
+
+
 def load_upscaler(path: Path, place: Place | None = None) -> UpscaleModel:
     """The upscaler in a file: ESRGAN and its kin, Real-ESRGAN's small one, or what spandrel knows where it is installed."""
     tensors = read_tensors(path).tensors
     for _, inner in prefixes.candidates(tensors, PREFIXES):
         found = _part(inner)
-        if found is not None:
+        if found is not None and not _strange(found[0]):
             part, scale, channels = found
             check_complete(path, part)
             return UpscaleModel(part, scale, channels, place or PlaceOnCpu())
@@ -85,6 +93,11 @@ def _part(tensors: Tensors) -> tuple[Part, int, int] | None:
     if small is not None:
         return Part("upscaler", partial(_build, compact.Compact, small), straight(tensors), tensors), small.scale, small.channels
     return None
+
+
+def _strange(part: Part) -> bool:
+    """Whether there are weights the network has no place for: it is something else that looks like it."""
+    return not part.weights().keys() <= part.build().state_dict().keys()
 
 
 def _build(network: Callable[[Any], nn.Module], config: Any) -> nn.Module:

@@ -1,7 +1,7 @@
 """ESRGAN's network of residual-in-residual dense blocks, in every naming it was published in.
 
 Wang et al. 2018, https://arxiv.org/abs/1809.00219; Real-ESRGAN, https://arxiv.org/abs/2107.10833, whose x2 and x1 models
-first fold pixels into channels.
+first fold pixels into channels; ESRGAN+, https://arxiv.org/abs/2001.08073, with two more ways past its convolutions.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.diffusion.parts import KeyMap, Row, Tensors
 RENAMES = (
     (r"^model\.0\.", "conv_first."),
     (r"^model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.", r"body.\1.rdb\2.conv\3."),
+    (r"^model\.1\.sub\.(\d+)\.RDB(\d)\.conv1x1\.", r"body.\1.rdb\2.conv1x1."),
     (r"^model\.1\.sub\.\d+\.(weight|bias)$", r"conv_body.\1"),
     (r"^RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2."),
     (r"^trunk_conv\.", "conv_body."),
@@ -39,6 +40,7 @@ class RRDBConfig:
     blocks: int
     doublings: int
     fold: int  # pixels each way that become channels first
+    plus: bool = False
 
     @property
     def scale(self) -> int:
@@ -47,25 +49,29 @@ class RRDBConfig:
 
 
 class Dense(nn.Module):
-    def __init__(self, width: int, growth: int) -> None:
+    def __init__(self, width: int, growth: int, plus: bool) -> None:
         super().__init__()
         for i in range(1, 6):
             setattr(self, f"conv{i}", nn.Conv2d(width + (i - 1) * growth, width if i == 5 else growth, 3, 1, 1))
+        self.conv1x1 = nn.Conv2d(width, growth, 1, bias=False) if plus else None
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = x
+        seen, past = x, None
         for i in range(1, 5):
-            seen = torch.cat([seen, F.leaky_relu(self.get_submodule(f"conv{i}")(seen), 0.2)], dim=1)
+            new = F.leaky_relu(self.get_submodule(f"conv{i}")(seen), 0.2, inplace=True)
+            if self.conv1x1 is not None and i in (2, 4):
+                new = past = new + (self.conv1x1(x) if past is None else past)
+            seen = torch.cat([seen, new], dim=1)
         out: Tensor = self.get_submodule("conv5")(seen) * 0.2 + x
         return out
 
 
 class Block(nn.Module):
-    def __init__(self, width: int, growth: int) -> None:
+    def __init__(self, width: int, growth: int, plus: bool) -> None:
         super().__init__()
-        self.rdb1 = Dense(width, growth)
-        self.rdb2 = Dense(width, growth)
-        self.rdb3 = Dense(width, growth)
+        self.rdb1 = Dense(width, growth, plus)
+        self.rdb2 = Dense(width, growth, plus)
+        self.rdb3 = Dense(width, growth, plus)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.rdb3(self.rdb2(self.rdb1(x))) * 0.2 + x
@@ -80,7 +86,7 @@ class RRDB(nn.Module):
         self.fold = config.fold
         width = config.width
         self.conv_first = nn.Conv2d(config.in_channels * config.fold**2, width, 3, 1, 1)
-        self.body = nn.Sequential(*(Block(width, config.growth) for _ in range(config.blocks)))
+        self.body = nn.Sequential(*(Block(width, config.growth, config.plus) for _ in range(config.blocks)))
         self.conv_body = nn.Conv2d(width, width, 3, 1, 1)
         self.ups = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1) for _ in range(config.doublings))
         self.conv_hr = nn.Conv2d(width, width, 3, 1, 1)
@@ -92,8 +98,8 @@ class RRDB(nn.Module):
         x = self.conv_first(x)
         x = x + self.conv_body(self.body(x))
         for up in self.ups:
-            x = F.leaky_relu(up(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
-        out: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
+            x = F.leaky_relu(up(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2, inplace=True)
+        out: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2, inplace=True))
         return out
 
 
@@ -142,4 +148,5 @@ def read_config(tensors: Tensors) -> RRDBConfig | None:
         blocks=len({name.split(".")[1] for name in by_target if name.startswith("body.")}),
         doublings=len({name.split(".")[1] for name in by_target if name.startswith("ups.")}),
         fold=fold,
+        plus="body.0.rdb1.conv1x1.weight" in by_target,
     )
