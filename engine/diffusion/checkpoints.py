@@ -111,7 +111,7 @@ def load_vae(path: Path, place: Place | None = None) -> Vae:
     _, vae = _vae(file, place or PlaceOnCpu())
     vae = vae or autoencoder_tiny.as_vae(path, file.tensors, place or PlaceOnCpu())
     if vae is None:
-        raise CheckpointError(path, f"there is no VAE in it; this looks like {_guess(file.tensors)}")
+        raise CheckpointError(path, f"there is no VAE in it{prefixes.elsewhere(file.tensors, 'a VAE')}")
     check_part(path, vae.part)
     return vae
 
@@ -126,7 +126,7 @@ def load_clip(paths: Sequence[Path], kind: str, place: Place | None = None, embe
         tensors = read(path).tensors
         parts = [part for _, inner in prefixes.candidates(tensors, ("", *_text_prefixes())) if (part := towers.part(inner))]
         if not parts:
-            raise CheckpointError(path, f"there is no CLIP text encoder in it; this looks like {_guess(tensors)}")
+            raise CheckpointError(path, f"there is no CLIP text encoder in it{prefixes.elsewhere(tensors, 'a text encoder')}")
         for part in parts:
             check_part(path, part)
         found |= {part.role: part for part in parts}
@@ -154,10 +154,6 @@ def _vision(file: TensorFile, where: Iterable[str]) -> tuple[str, Part | None]:
         if part is not None:
             return prefix, part
     return "", None
-
-
-def _guess(names: Iterable[str]) -> str:
-    return prefixes.kind(names) or "something else"
 
 
 def _text_prefixes() -> Iterable[str]:
@@ -240,7 +236,7 @@ def check_complete(path: Path, part: Part) -> None:
     needed, there = part.build().state_dict(), part.weights()
     missing = [name for name in needed if name not in there]
     if missing:
-        raise CheckpointError(path, f"its {part.role} is incomplete: {_some(missing)} missing")
+        raise CheckpointError(path, f"its {part.role} is incomplete: {_some(missing)} missing: download it again")
     wrong = [name for name in needed if needed[name].shape != there[name].shape]
     if wrong:
         raise CheckpointError(path, f"its {part.role} is no network known here: {_some(wrong)} have unexpected shapes")

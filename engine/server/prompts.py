@@ -208,6 +208,7 @@ def node_errors(problems: Sequence[Problem], dependents: Mapping[str, Sequence[s
         outputs = list(dependents.get(problem.node, ()))[:OUTPUTS_SHOWN]
         entry = found.setdefault(problem.node, {"errors": [], "dependent_outputs": outputs, "class_type": problem.type})
         told = {"type": problem.error, "message": problem.message, "details": problem.details, "extra_info": plain(problem.extra)}
+        told["sentence"] = str(problem)
         if problem.cure:
             told["cure"] = problem.cure
         entry["errors"].append(told)

@@ -11,6 +11,7 @@ import { NEAR, level } from './detail.js';
 
 const GAP = 5;
 const HIGH = 26;
+const TIME = 12; // a node that has run has its time on top
 const MOST = 20; // lines at a time
 
 /** What is said now, by node in view. @type {import('../vendor/preact.js').Signal<Map<import('../graph/model.js').NodeId, Advice>>} */
@@ -91,7 +92,7 @@ export class Adviser {
     if (known.has(key)) return known.get(key);
     known.set(key, undefined);
     const tell = (/** @type {any} */ told) => {
-      known.set(key, told?.made_for ?? null);
+      known.set(key, told?.family || folder === 'loras' ? told?.made_for ?? null : null);
       this.soon();
     };
     this.stage.app.api.json(`/model_facts/${folder}?${new URLSearchParams({ filename: name })}`).then(tell, tell);
@@ -141,13 +142,13 @@ export class Adviser {
     if (!lines.size && !said.size) return;
     const { graph, camera, drag } = stage;
     const view = camera.visible();
-    const near = level(camera.scale) === NEAR ? [...said.values()].filter(({ node }) => !drag?.nodes.has(node) && meets(graph.boxes, node.at, view)).slice(0, MOST) : [];
+    const near = level(camera.scale) === NEAR ? [...said.values()].filter(({ node }) => !drag?.nodes.has(node) && stage.doc.run.stateOf(stage.doc, node.id).state !== 'error' && meets(graph.boxes, node.at, view)).slice(0, MOST) : [];
     for (const [id, { box }] of lines) if (!near.some(({ node }) => node.id === id)) box.remove(), lines.delete(id);
     for (const one of near) {
       const { box, width } = this.line(one);
       const [x, y, , y2] = graph.boxes.subarray(one.node.at * 4, one.node.at * 4 + 4);
       const free = (/** @type {number} */ top) => !graph.list.some((other) => other !== one.node && meets(graph.boxes, other.at, { x, y: top, w: width, h: HIGH }));
-      const below = y2 + GAP, above = y - GAP - HIGH;
+      const below = y2 + GAP, above = y - GAP - HIGH - (stage.active.has(one.node.id) ? TIME : 0);
       const at = camera.toScreen(x, free(below) || !free(above) ? below : above);
       const place = `translate(${at.x}px, ${at.y}px) scale(${camera.scale})`;
       if (box.style.transform !== place) box.style.transform = place;

@@ -1,5 +1,6 @@
 /** The overlay: what moves under the pointer or while a job runs. It is cleared and drawn anew; the scene below stays as it is. */
 
+import { folderOf, LOADED } from '../graph/kin.js';
 import { slotPos } from '../graph/shape.js';
 import { cullWires, FAR, NEAR } from './detail.js';
 import { holds } from './draw.js';
@@ -12,6 +13,8 @@ import { typeLook } from './theme.js';
 import { drawDots, drawWire, trace } from './wire.js';
 
 /** @typedef {import('../graph/model.js').Node} Node */
+
+const SAID = 140; // what a node says stands above it, at most so high
 
 export class Over {
   /** @param {import('./stage.js').Stage} stage @param {HTMLCanvasElement} canvas */
@@ -68,8 +71,8 @@ export class Over {
       const node = stage.graph.node(id);
       if (!node || stage.drag?.nodes.has(node)) continue;
       const k = node.at * 4, { boxes } = stage.graph;
-      if (boxes[k] > view.x + view.w || boxes[k + 2] < view.x || boxes[k + 1] > view.y + view.h + 60 || boxes[k + 3] < view.y - 60) continue;
-      drawRun(look, node, stage.doc.run.stateOf(stage.doc, id), slowest);
+      if (boxes[k] > view.x + view.w || boxes[k + 2] < view.x || boxes[k + 1] > view.y + view.h + SAID || boxes[k + 3] < view.y - 60) continue;
+      drawRun(look, node, stage.doc.run.stateOf(stage.doc, id), slowest, loads(node) ? '' : stage.doc.run.notes.get(stage.doc.key(id)));
     }
   }
 
@@ -234,6 +237,11 @@ export class Over {
       pen.stroke();
     }
   }
+}
+
+/** Whether a node loads a model: what it says of it is in the panels, and on the canvas where it matters (see advice.js). @param {Node} node */
+function loads(node) {
+  return node.widgets.some(({ name }) => LOADED.includes(folderOf(name) ?? ''));
 }
 
 /** Whether a hover shows anything. @param {import('./pick.js').Hit} hit */

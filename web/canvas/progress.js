@@ -1,20 +1,25 @@
-/** A node's run: a ring that fills, a bar under the title, the time it took, or a red frame with what went wrong. */
+/** A node's run: a ring that fills, a bar under the title, the time it took, what the node has to say, or a red frame with what went wrong. */
 
 import { collapsedWidth, geometry, TITLE } from '../graph/shape.js';
 import { FAR, NEAR } from './detail.js';
 import { round } from './glyph.js';
 import { drawDotsOf } from './node.js';
 
+const WIDE = 380; // words over a node may be this wide, whatever its own width
+const LEADING = 15;
+const MOST = 8; // lines
+
 /** @typedef {{state: 'idle'|'wait'|'run'|'done'|'cached'|'error', value?: number, max?: number, ms?: number, bytes?: number, error?: string}} State */
 
-/** @param {import('./look.js').Look} look @param {import('../graph/model.js').Node} node @param {State} state @param {number} slowest milliseconds of the slowest node, 0 = no times are shown */
-export function drawRun(look, node, state, slowest) {
+/** @param {import('./look.js').Look} look @param {import('../graph/model.js').Node} node @param {State} state @param {number} slowest milliseconds of the slowest node, 0 = no times are shown @param {string} [note] */
+export function drawRun(look, node, state, slowest, note = '') {
   if (state.state === 'idle') return;
   look.counters.visited++;
   const [x, y] = node.pos;
   const folded = Boolean(node.flags.collapsed);
   const shape = geometry(node);
   const box = { x, y: y - TITLE, w: folded ? collapsedWidth(node) : shape.width, h: TITLE + (folded ? 0 : shape.height) };
+  if (note && state.state !== 'error' && look.lod === NEAR) bubble(look, { ...box, y: box.y - 12 }, note, look.theme.node, look.theme.text, look.theme.edge);
   if (state.state === 'run') running(look, box, state);
   else if (state.state === 'error') failed(look, box, state);
   else if (look.lod === NEAR) return finished(look, box, state, slowest);
@@ -52,12 +57,28 @@ function failed(look, box, state) {
   const { pen, theme } = look;
   outline(look, box, theme.bad, 2.5);
   if (look.lod !== NEAR || !state.error) return;
-  const first = state.error.split('\n')[0];
-  const width = Math.min(Math.max(box.w, 520), look.width(first, 'small') + 20);
-  round(pen, box.x, box.y - 28, width, 22, 5);
-  pen.fillStyle = theme.bad;
+  bubble(look, box, state.error, theme.bad, theme.dark ? '#1a0c0c' : '#fff', theme.bad);
+}
+
+/** Words on a ground of their own above a node, in as many lines as they need. @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {string} words @param {string} ground @param {string} ink @param {string} edge */
+function bubble(look, box, words, ground, ink, edge) {
+  const { pen } = look;
+  const lines = bubbleLines(look, box.w, words);
+  const width = Math.max(...lines.map((line) => look.width(line, 'small'))) + 20, height = lines.length * LEADING + 8;
+  const y = box.y - 6 - height;
+  round(pen, box.x, y, width, height, 5);
+  pen.fillStyle = ground;
   pen.fill();
-  look.text(first, box.x + 10, box.y - 16.5, 'small', theme.dark ? '#1a0c0c' : '#fff', width - 20);
+  pen.strokeStyle = edge;
+  pen.lineWidth = 1;
+  pen.stroke();
+  lines.forEach((line, i) => look.text(line, box.x + 10, y + 4 + LEADING * (i + 0.5), 'small', ink, width));
+}
+
+/** The first line of what is said, wrapped; of very long words, their start. @param {import('./look.js').Look} look @param {number} wide of the node @param {string} words */
+function bubbleLines(look, wide, words) {
+  const lines = look.lines(words.split('\n')[0], 'small', Math.max(wide, WIDE) - 20, MOST + 1);
+  return lines.length > MOST ? [...lines.slice(0, MOST - 1), `${lines[MOST - 1]} …`] : lines;
 }
 
 /** The time and memory a node took, and a bar as long as its share of the slowest. @param {import('./look.js').Look} look @param {import('./camera.js').Rect} box @param {State} state @param {number} slowest */

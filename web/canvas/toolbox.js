@@ -129,9 +129,10 @@ export class Toolbox {
     const out = b.x < 0 || a.x > width || b.y < 0 || a.y > height;
     bar.style.visibility = out ? 'hidden' : '';
     const x = Math.max(8, Math.min((a.x + b.x) / 2 - wide / 2, width - wide - 8));
-    // Above the words that a failed node or a finished one carries on top.
+    // Above the time that a finished node carries on top; under one that has more to say.
     const gap = [...nodes].some((id) => stage.active.has(id)) ? 34 * Math.max(1, stage.camera.scale) : 22;
-    const y = a.y - high - gap > 8 ? a.y - high - gap : Math.max(8, Math.min(b.y + 12, height - high - 8));
+    const told = [...nodes].some((id) => stage.doc.run.stateOf(stage.doc, id).error || stage.doc.run.notes.has(stage.doc.key(id)));
+    const y = !told && a.y - high - gap > 8 ? a.y - high - gap : Math.max(8, Math.min(b.y + 12, height - high - 8));
     bar.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)`;
   }
 

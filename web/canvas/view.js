@@ -239,7 +239,7 @@ function activeNodes(stage, ids) {
   if (!doc.run) return different;
   for (const id of ids ?? stage.graph.nodes.keys()) {
     const now = doc.run.stateOf(doc, id);
-    const key = `${now.state} ${now.value} ${now.max} ${now.ms} ${now.error ?? ''}`;
+    const key = `${now.state} ${now.value} ${now.max} ${now.ms} ${now.error ?? ''} ${doc.run.notes.get(doc.key(id)) ?? ''}`;
     if (states.get(id) === key) continue;
     states.set(id, key);
     different = true;

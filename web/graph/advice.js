@@ -3,7 +3,7 @@
  * the LoRA nearest to the sampler that distils the model, else the checkpoint; a model merged of several says nothing.
  */
 
-import { folderOf } from './kin.js';
+import { folderOf, LOADED } from './kin.js';
 import { originOf } from './prompt.js';
 import { valueOf, widgetNamed } from './model.js';
 
@@ -17,7 +17,6 @@ import { valueOf, widgetNamed } from './model.js';
 /** @typedef {{node: Node, file: File, made: Known, sizes: boolean, settings: Setting[]}} Advice sizes: the latent's size is far off, too */
 /** @typedef {(file: File) => MadeFor|null|undefined} Facts null: the file says nothing; undefined: not known yet */
 
-const LOADED = ['checkpoints', 'diffusion_models'];
 /** Our name of a setting, and the widget's. */
 const WIDGETS = /** @type {[keyof MadeFor, string][]} */ ([['steps', 'steps'], ['cfg', 'cfg'], ['sampler', 'sampler_name'], ['scheduler', 'scheduler']]);
 /** A LoRA with less strength than this changes how a model draws, not in how many steps. */

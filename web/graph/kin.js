@@ -17,6 +17,9 @@ import { valueOf } from './model.js';
 /** The widgets that name a model file, with its folder. */
 const FOLDERS = /** @type {[RegExp, string][]} */ ([[/^ckpt_name/, 'checkpoints'], [/^unet_name/, 'diffusion_models'], [/^lora_name/, 'loras'], [/^vae_name/, 'vae'], [/^control_net_name/, 'controlnet']]);
 
+/** The folders whose files are models. */
+export const LOADED = ['checkpoints', 'diffusion_models'];
+
 /** The folder of the files a widget names, if it names any. @param {string} name */
 export const folderOf = (name) => FOLDERS.find(([pattern]) => pattern.test(name))?.[1];
 

@@ -70,6 +70,7 @@ export class Jobs {
     on('execution_success', (doc, { prompt_id }) => this.ended(doc, prompt_id));
     on('execution_interrupted', (doc, { prompt_id }) => this.ended(doc, prompt_id));
     on('execution_error', (doc, data) => this.ended(doc, data.prompt_id, errorOf(data)));
+    socket.on('progress_text', ({ node, text }) => this.runningDoc()?.run.note(node, text));
     socket.on('preview', ({ blob, node, prompt }) => {
       const doc = prompt ? this.docOf(prompt) : this.runningDoc();
       const path = node ?? (doc && [...doc.run.nodes].find(([, one]) => one.state === 'run')?.[0]);
@@ -313,5 +314,5 @@ export function errorOf(data) {
 /** @param {Record<string, any>} errors @returns {import('./run.js').RunError[]} */
 export function nodeErrors(errors) {
   return Object.entries(errors).flatMap(([path, { errors: list = [] }]) =>
-    list.map((/** @type {any} */ one) => ({ path, type: one.type, message: one.message, details: one.details, input: one.extra_info?.input_name })));
+    list.map((/** @type {any} */ one) => ({ path, type: one.type, message: one.sentence ?? one.message, details: one.sentence ? undefined : one.details, input: one.extra_info?.input_name })));
 }

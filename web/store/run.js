@@ -21,6 +21,7 @@ export class RunState {
     /** @type {Map<string, any>} */ this.outputs = new Map();
     /** @type {Map<string, any>} */ this.before = new Map();
     /** @type {Map<string, {blob: Blob, n: number}>} */ this.previews = new Map();
+    /** @type {Map<string, string>} what nodes had to say when they last ran */ this.notes = new Map();
     /** @type {import('../vendor/preact.js').Signal<RunError[]>} */ this.errors = signal([]);
     /** @type {import('../vendor/preact.js').Signal<string|null>} prompt that runs now */ this.prompt = signal(null);
     /** @type {import('../vendor/preact.js').Signal<number>} prompts sent and not ended */ this.pending = signal(0);
@@ -127,6 +128,12 @@ export class RunState {
     this.count();
   }
 
+  /** @param {string} path @param {string} text */
+  note(path, text) {
+    this.notes.set(path, text);
+    this.tell([path]);
+  }
+
   /** What a node took, as the server measured it. @param {string} path @param {number} seconds @param {number} nbytes */
   cost(path, seconds, nbytes) {
     this.put(path, { ms: seconds * 1000, bytes: nbytes >= WORTH_SAYING ? nbytes : 0 });
@@ -135,7 +142,10 @@ export class RunState {
   /** One node begins; whatever ran before it has ended. @param {string|null} path */
   executing(path) {
     for (const [other, { state }] of this.nodes) if (state === 'run' && other !== path) this.put(other, { state: 'done' });
-    if (path !== null) this.put(path, { state: 'run', value: 0, max: 0 });
+    if (path !== null) {
+      this.notes.delete(path);
+      this.put(path, { state: 'run', value: 0, max: 0 });
+    }
     this.count();
   }
 
@@ -177,7 +187,7 @@ export class RunState {
   /** @param {RunError[]} errors */
   fail(errors) {
     this.errors.value = errors;
-    for (const { path, message } of errors) if (path) this.put(path, { state: 'error', error: message });
+    for (const { path, message, details } of errors) if (path) this.put(path, { state: 'error', error: sentence(message, details) });
   }
 
   clearErrors() {
@@ -210,4 +220,10 @@ export class RunState {
     this.outputs.clear();
     this.before.clear();
   }
+}
+
+/** What is written at a node: not again which node it is, but all that is known. @param {string} message @param {string} [details] */
+export function sentence(message, details) {
+  const said = message.replace(/^node \S+ \(.*?\): /, '').replace(/^[a-z]+(?= )/, (word) => word[0].toUpperCase() + word.slice(1));
+  return details && details !== message && !said.includes(details) ? `${said}: ${details}` : said;
 }

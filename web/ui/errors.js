@@ -3,6 +3,7 @@
 import { html } from '../vendor/preact.js';
 import { Icon, IconButton } from './icon.js';
 import { PanelHead } from './panels.js';
+import { sentence } from '../store/run.js';
 
 /** @param {{app: any, title: string}} props */
 export function Errors({ app, title }) {
@@ -38,7 +39,7 @@ function Card({ app, doc, error }) {
   const label = error.path ? nodeLabel(doc, error.path) : '';
   return html`<div class="error-card">
     ${error.path ? html`<h3><button type="button" class="link" onClick=${() => show(app, doc, error.path)}><${Icon} name="locate" size=${14} />${label}</button>${error.input ? html`<span>${error.input}</span>` : null}</h3>` : null}
-    <p>${error.message}</p>
+    <p>${error.path ? sentence(error.message) : error.message}</p>
     ${error.details && error.details !== error.message && error.details !== error.input ? html`<p class="faint">${error.details}</p>` : null}
     ${error.traceback?.length ? html`<details><summary>${t('errors.trace')}</summary><pre>${error.traceback.join('')}</pre></details>` : null}
     <div class="error-acts"><button type="button" class="button small" onClick=${() => navigator.clipboard?.writeText([label, error.message, error.details, ...(error.traceback ?? [])].filter(Boolean).join('\n'))}><${Icon} name="copy" size=${13} />${t('cmd.copy')}</button></div>

@@ -105,6 +105,7 @@ function Details({ app, doc, node }) {
     </header>
     ${node.def ? null : html`<p class="faint">${t('errors.missing')}: ${node.type}</p>`}
     ${one ? html`<p class="why">${wordsOf(app, one)} <button type="button" class="link" onClick=${() => follow(app, one)}>${t('advice.use')}</button></p>` : null}
+    ${doc.run.notes.has(doc.key(node.id)) ? html`<p class="faint">${doc.run.notes.get(doc.key(node.id))}</p>` : null}
     ${sockets.map(({ slot, i }) => html`<${Socket} key=${`${slot.name}/${i}`} app=${app} doc=${doc} graph=${graph} node=${node} label=${slot.label ?? slot.name} type=${slot.type} link=${slot.link} to=${{ node: node.id, slot: i }} />`)}
     ${node.widgets.filter((widget) => !widget.hidden && widget.kind !== 'upload').map((widget) => {
       const at = socketOf(node, widget.name);

@@ -45,4 +45,4 @@ def read_tensors(path: Path) -> TensorFile:
     for magic, kind in STRANGERS:
         if start.lstrip().startswith(magic):
             raise CheckpointError(path, f"this is {kind}")
-    raise CheckpointError(path, "neither a safetensors or GGUF file nor a torch checkpoint: its first bytes fit no known format")
+    raise CheckpointError(path, "this is no model file (safetensors, GGUF or torch): choose another or download it again")
