@@ -140,7 +140,9 @@ class PerpNeg:
     def __call__(self, parts: Parts) -> Tensor:
         empty = parts.denoised["empty"]
         pos, neg = parts.positive - empty, parts.negative - empty
-        perpendicular: Tensor = neg - (neg * pos).sum() / (pos * pos).sum() * pos
+        dims = _dims(pos)
+        share = (neg * pos).sum(dims, keepdim=True) / (pos * pos).sum(dims, keepdim=True).clamp(min=1e-12)
+        perpendicular: Tensor = neg - share * pos
         return empty + self.cfg * (pos - perpendicular * self.neg_scale)
 
 
@@ -217,7 +219,7 @@ def apg(eta: float = 1.0, norm_threshold: float = 5.0, momentum: float = 0.0) ->
         direction = c / _norm(c).clamp(min=1e-12)
         along_c = (guidance * direction).sum(_dims(c), keepdim=True) * direction
         guidance = guidance - along_c + eta * along_c
-        return parts.having(positive=u + guidance + (c - u) / parts.cfg)
+        return parts.having(positive=u + guidance + ((c - u) / parts.cfg if parts.cfg else 0.0))
 
     return before
 
@@ -272,8 +274,8 @@ def mahiro() -> After:
     def after(parts: Parts, result: Tensor) -> Tensor:
         leap = parts.positive * parts.cfg
         merged = (leap + result) / 2
-        similarity = torch.cosine_similarity(_root(parts.negative * parts.cfg), _root(merged), dim=1).mean()
-        share = (similarity * 2 + 2) / 4
+        similarity = torch.cosine_similarity(_root(parts.negative * parts.cfg), _root(merged), dim=1)
+        share = (similarity.flatten(1).mean(1).reshape(-1, *[1] * (result.ndim - 1)) + 1) / 2
         return share * result + (1 - share) * leap
 
     return after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,7 @@ from engine.diffusion.guidance import (
 )
 from engine.diffusion.model import Model
 from engine.diffusion.rules import Cfg, Parts
+from engine.diffusion.variety import skimmed
 from tests.diffusion.demo import demo_model, prompt
 
 SIGMA = torch.tensor(2.0)
@@ -307,3 +308,36 @@ def test_a_perturbed_pass_evaluates_an_edited_network_and_takes_the_edit_away() 
         broken = alone(A)
     assert close(denoised(cfg_guider(model, A, B, 1.0)), alone(A) + 2.0 * (alone(A) - broken), 1e-3)
     assert close(alone(A), alone(A))
+
+
+FORMULAS: dict[str, Callable[[Parts], Tensor]] = {
+    "cfg": plain,
+    "perp neg": rules.PerpNeg(4.0, 0.8),
+    "rescale": rules.rescale(0.7),
+    "renorm": rules.renorm(),
+    "apg": lambda p: plain(rules.apg(0.3, 5.0)(p)),
+    "tcfg": lambda p: plain(rules.tcfg()(p)),
+    "zero star": lambda p: rules.cfg_zero_star()(p, plain(p)),
+    "norm": lambda p: rules.cfg_norm(0.9)(p, plain(p)),
+    "mahiro": lambda p: rules.mahiro()(p, plain(p)),
+    "skimmed": lambda p: plain(skimmed(2.0, False)(p)),
+    "skimmed, whole negative": lambda p: plain(skimmed(2.0, True)(p)),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_picture_of_a_batch_is_guided_as_it_is_alone(name: str) -> None:
+    generator = torch.Generator().manual_seed(6)
+    whole = parts().having(empty=torch.randn(X.shape, generator=generator))
+    together = FORMULAS[name](whole)
+    for i in range(len(X)):
+        one = {key: tensor[i : i + 1] for key, tensor in whole.denoised.items()}
+        alone = FORMULAS[name](Parts(X[i : i + 1], SIGMA, one, whole.cfg, {}, whole.again))
+        assert close(together[i : i + 1], alone, 1e-4)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_scale_of_0_is_a_number(name: str) -> None:
+    """Also where a formula divides by it."""
+    p = parts(cfg=0.0).having(empty=X)
+    assert FORMULAS[name](p).isfinite().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -96,10 +97,10 @@ def blurred_queries(sigma: float, under: str = "mid_block") -> Edit:
 
 
 def gaussian_blur(picture: Tensor, sigma: float, size: int | None = None) -> Tensor:
-    """(B, C, h, w) blurred with an odd kernel of ``size`` (by default about 6 sigma), its edges mirrored where they can be."""
-    size = size or int(6 * sigma) | 1
+    """(B, C, h, w) blurred with an odd kernel of ``size`` (by default 6 sigma), at most the picture, its edges mirrored."""
+    size = size or math.ceil(6 * sigma) | 1
     for dim in (2, 3):
-        reach = min(size // 2, picture.shape[dim] - 1)
+        reach = min(size // 2, picture.shape[dim] // 2)
         if reach == 0:
             continue
         x = torch.arange(-reach, reach + 1, device=picture.device, dtype=torch.float32)
