@@ -210,7 +210,7 @@ def unet_loader_gguf_advanced(
     return unet_loader(unet_name, run=run)
 
 
-TINY = ("taesd", "taesdxl")
+TINY = ("taesd", "taesdxl", "taesd3", "taef1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ class VaeFiles(Folder):
 
 @node("VAELoader", category="loaders", title="Load VAE", lane="io")
 def vae_loader(vae_name: Annotated[str, VaeFiles("vae", TINY)], *, run: Run) -> Vae:
-    """A VAE from a file of its own. ``taesd`` and ``taesdxl`` are small, fast and nearly as good: models/vae_approx has them."""
+    """A VAE from a file of its own. Small, fast and nearly as good: ``taesd`` and its kin, with files in models/vae_approx."""
     from engine.diffusion.checkpoints import load_vae
 
     if vae_name in TINY:

@@ -1,6 +1,6 @@
 """TAESD: an autoencoder of a few megabytes that gives nearly what a family's own gives, for previews and for haste.
 
-https://github.com/madebyollin/taesd (MIT). One file a side, layers by number; or both in diffusers' layout. The network is
+https://github.com/madebyollin/taesd (MIT), also taesdxl, and taesd3 and taef1 for latents of 16 channels. One file a side, layers by number; or both in diffusers' layout. The network is
 diffusers' ``AutoencoderTiny``. It works on the latent as the denoiser sees it, which no shape tells: the file's name does.
 """
 
@@ -23,6 +23,13 @@ from engine.diffusion.parts import KeyMap, Part, Place, PlaceOnCpu, Row, Tensors
 from engine.diffusion.vae import Vae
 
 SIDES = ("encoder", "decoder")
+
+ALL = (
+    *LATENTS,
+    LatentFormat(name="sd3", channels=16, scale=(1.5305,), shift=(0.0609,), tiny="taesd3"),
+    LatentFormat(name="flux", channels=16, scale=(0.3611,), shift=(0.1159,), tiny="taef1"),
+)
+"""The latents there are TAESDs for, those of models this engine does not run included."""
 SPATIAL = 8
 OWN = re.compile(r"^(?:taesd_)?(encoder|decoder)\.(?:layers\.)?(\d+)\.(.+)$")
 LAYER = re.compile(r"^(\d+)\.(.+)$")
@@ -73,7 +80,7 @@ def _build_decoder(channels: int) -> nn.Module:
 
 def latent_of(name: str, channels: int) -> LatentFormat | None:
     """The latents a file of that name works on: the longest name of a TAESD it begins with, else the first of those channels."""
-    fitting = [latent for latent in LATENTS if latent.channels == channels]
+    fitting = [latent for latent in ALL if latent.channels == channels]
     named = [latent for latent in fitting if latent.tiny and name.startswith(latent.tiny)]
     return max(named, key=lambda latent: len(latent.tiny), default=fitting[0] if fitting else None)
 

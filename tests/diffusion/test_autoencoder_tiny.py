@@ -140,3 +140,20 @@ def test_files_of_something_else_are_refused(models: Folders, tmp_path: Path) ->
     encoder_path = models.find("vae_approx", "taesd_encoder.pth")
     with pytest.raises(CheckpointError, match="no TAESD"):
         autoencoder_tiny.load_pair("taesd", {"encoder": encoder_path, "decoder": encoder_path}, PlaceOnCpu())
+
+
+@pytest.mark.parametrize(("name", "scale", "shift"), [("taesd3", 1.5305, 0.0609), ("taef1", 0.3611, 0.1159)])
+@torch.no_grad()
+def test_latents_of_sixteen_channels(tmp_path: Path, name: str, scale: float, shift: float) -> None:
+    """The same network for Stable Diffusion 3 and Flux, whose latents are shifted too."""
+    torch.manual_seed(1)
+    sides = encoder(), decoder()
+    sides[0][-1], sides[1][1] = nn.Conv2d(64, 16, 3, padding=1), nn.Conv2d(16, 64, 3, padding=1)
+    folder = tmp_path / "models" / "vae_approx"
+    folder.mkdir(parents=True)
+    for side, network in zip(("encoder", "decoder"), sides, strict=True):
+        torch.save(network.state_dict(), folder / f"{name}_{side}.pth")
+    vae = vae_loader(name, run=Run(job=Job(folders=Folders(base=tmp_path))))
+    z, pixels = torch.randn(1, 16, 4, 6), torch.rand(1, 32, 48, 3)
+    assert torch.allclose(vae.decode(z), sides[1]((z - shift) * scale).clamp(0, 1).movedim(1, -1), atol=1e-4)
+    assert torch.allclose(vae.encode(pixels), sides[0](pixels.movedim(-1, 1)) / scale + shift, atol=1e-4, rtol=1e-4)
