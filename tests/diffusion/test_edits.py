@@ -15,6 +15,7 @@ from engine.diffusion.edits.attention import Nag, blurred_queries, identity, mul
 from engine.diffusion.edits.guidance import self_attention_guidance
 from engine.diffusion.edits.places import Call, EditError
 from engine.diffusion.edits.text import multiply_text
+from engine.diffusion.families.family import Residuals
 from engine.diffusion.guidance import cfg_guider
 from engine.diffusion.journal import MemoryJournal
 from engine.diffusion.model import Edit, Model
@@ -200,6 +201,30 @@ def test_deep_shrink_works_at_every_block_and_on_odd_sizes(number: int, after_sk
     x = torch.randn(1, 4, 24, 20)
     edit = blocks.deep_shrink(number, 1.7, after_skip=after_skip)
     assert output(edit, x).shape == x.shape
+
+
+@pytest.mark.parametrize("after_skip", [True, False])
+@pytest.mark.parametrize("number", range(1, 6))
+@torch.no_grad()
+def test_what_steers_follows_the_picture_s_size(number: int, after_skip: bool) -> None:
+    """Everywhere the same added at the sizes of an unshrunk network is the same number added at whatever sizes there are."""
+    x, size, family, network = torch.randn(1, 4, 24, 20), (24, 20), demo_model().family, demo_model().network()
+    sizes = [size]
+    for _, last in list(blocks.input_blocks(network))[1:]:
+        size = tuple(n // 2 for n in size) if type(last).__name__ == "Downsample2D" else size
+        sizes.append(size)
+    maps = Residuals(tuple(torch.full((1, 1, *s), 0.3) for s in sizes), torch.full((1, 1, *size), -0.5))
+    numbers = Residuals((torch.tensor(0.3),) * len(sizes), torch.tensor(-0.5))
+    features = [(1, 64, 12, 10), (1, 128, 12, 10), (1, 128, 6, 5)]  # where this network's levels take a T2I-Adapter's
+    within = Residuals(within=tuple(torch.full(shape, 0.2) for shape in features))
+    inputs = {"context": A[0][0]}
+    with blocks.deep_shrink(number, 1.7, after_skip=after_skip)(network):
+        by_maps, by_numbers, plain, by_features = (
+            family.forward(network, x, torch.full((1,), 600.0), inputs, given) for given in (maps, numbers, None, within)
+        )
+    assert torch.allclose(by_maps, by_numbers, atol=1e-5)
+    assert not torch.allclose(by_maps, plain, atol=1e-2)
+    assert not torch.allclose(by_features, plain, atol=1e-2)
 
 
 def test_deep_shrink_names_the_blocks_there_are() -> None:

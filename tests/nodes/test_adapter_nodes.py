@@ -24,6 +24,7 @@ from engine.diffusion.families import unet
 from engine.diffusion.vision.network import ClipImage, VisionConfig
 from engine.events import Progress
 from engine.executors.local import LocalExecutor
+from engine.failure import NodeError
 from engine.folders import PROJECT, Folders
 from engine.graph import build
 from engine.prompt import parse
@@ -245,6 +246,15 @@ def test_every_sampler_says_what_a_model_was_not_given(kind: str, channels: int,
     notes: list[str] = []
     studio.draw(nodes, lambda event: notes.append(event.note) if isinstance(event, Progress) else None)
     assert any(words in note and "connect" in note for note in notes)
+
+
+@pytest.mark.parametrize("kind", ["KSampler", "SamplerCustom", "SamplerCustomAdvanced"])
+def test_every_sampler_says_that_a_prompt_is_another_model_s(kind: str, studio: Studio) -> None:
+    seen = {"clip_vision": ["eye", 0], "init_image": ["picture", 0]}
+    film = node("SVD_img2vid_Conditioning", **seen, vae=["file", 2], width=64, height=64)
+    nodes = prompt(**EYES, text=film) | ({} if kind == "KSampler" else custom(kind == "SamplerCustomAdvanced"))
+    with pytest.raises(NodeError, match=r"48 numbers wide, but this model reads 128. Make the prompt with"):
+        studio.draw(nodes)
 
 
 def test_all_at_once_and_none_at_strength_0(studio: Studio, plain: np.ndarray[Any, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -147,14 +147,22 @@ def deep_shrink(
             def active() -> bool:
                 return factor != 1.0 and last_timestep <= call.timestep <= first_timestep
 
+            def smaller(size: Sequence[int]) -> tuple[int, ...]:
+                return tuple(max(1, round(length / factor)) for length in size)
+
             def shrink(x: Tensor) -> Tensor:
-                height, width = (max(1, round(length / factor)) for length in x.shape[-2:])
+                height, width = smaller(x.shape[-2:])
                 return resize(x, width, height, down) if active() else x
+
+            def steered(module: nn.Module, args: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+                sizes = _sizes(module, block_number, after_skip, smaller, (call.height, call.width))
+                return args, {**named, **_fitted(module, named, sizes)} if active() else named
 
             def enlarge(x: Tensor, like: Tensor) -> Tensor:
                 return x if x.shape[-2:] == like.shape[-2:] else resize(x, like.shape[-1], like.shape[-2], up)
 
             _shrunk(stack, unet(network), block_number, after_skip, shrink)
+            hooked(stack, network.register_forward_pre_hook(steered, with_kwargs=True))
             for block in unet(network).up_blocks:
                 _enlarged(stack, block, enlarge)
             yield
@@ -176,6 +184,47 @@ def _shrunk(stack: ExitStack, network: Any, number: int, after_skip: bool, shrin
         return (shrink(result[0]), *result[1:]) if isinstance(result, tuple) else shrink(result)
 
     hooked(stack, inputs[number][1].register_forward_hook(output))
+
+
+def _sizes(
+    network: Any, number: int, after_skip: bool, smaller: Callable[[Sequence[int]], tuple[int, ...]], size: tuple[int, ...]
+) -> list[tuple[int, ...]]:
+    """(height, width) of what each input block gives, then of the middle block."""
+    downsamplers = [block.downsamplers[0] for block in network.down_blocks if block.downsamplers is not None]
+    sizes: list[tuple[int, ...]] = []
+    for i, (first, _) in enumerate(input_blocks(network)):
+        size = smaller(size) if after_skip and i == number + 1 else size
+        size = tuple(-(-length // 2) for length in size) if any(first is layer for layer in downsamplers) else size
+        size = smaller(size) if not after_skip and i == number else size
+        sizes.append(size)
+    return [*sizes, smaller(size) if after_skip and number == len(sizes) - 1 else size]
+
+
+def _fitted(network: Any, named: dict[str, Any], sizes: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+    """What ControlNets and T2I-Adapters add, at the sizes the blocks have: a tensor a skip, one a level, one for the middle."""
+    levels, block = [], 0
+    for level in network.down_blocks:
+        block += len(level.resnets)
+        at = block + (level.downsamplers is not None)
+        levels.append(sizes[block if getattr(level, "attentions", None) else at])  # where diffusers adds it
+        block = at
+    places = {
+        "down_block_additional_residuals": sizes[:-1], "mid_block_additional_residual": sizes[-1:],
+        "down_intrablock_additional_residuals": [*levels, sizes[-1]],
+    }  # fmt: skip
+
+    def fit(x: Tensor, size: tuple[int, ...]) -> Tensor:
+        same = x.ndim < 4 or x.shape[-2:] == torch.Size(size)
+        return x if same else torch.nn.functional.interpolate(x, size=size, mode="bilinear", antialias=True)
+
+    fitted: dict[str, Any] = {}
+    for name, wanted in places.items():
+        given = named.get(name)
+        if isinstance(given, Tensor):
+            fitted[name] = fit(given, wanted[0])
+        elif given is not None:
+            fitted[name] = type(given)(fit(x, size) for x, size in zip(given, wanted, strict=False))
+    return fitted
 
 
 def input_blocks(network: Any) -> Iterator[tuple[nn.Module, nn.Module]]:
