@@ -67,10 +67,22 @@ def sd1_models(folder: Path) -> None:
     module = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
     lora = {f"{module}.lora_up.weight": torch.randn(32, 4), f"{module}.lora_down.weight": torch.randn(4, 32)}
     put(folder / "loras" / "lcm-lora-sdv1-5.safetensors", lora)
+    pipeline(folder / "diffusers" / "LCM_Dreamshaper_v7", originals.SD1(originals.replace(originals.SD1_TINY, time_cond=256)))
     eye = originals.image_tower(originals.replace(EYE, projection=64))
     projection = {"cc_projection.weight": torch.randn(64, 68), "cc_projection.bias": torch.zeros(64)}
     zero = originals.SD1(originals.replace(originals.SD1_TINY, in_channels=8))
     unet(folder / "checkpoints", "stable_zero123.ckpt", zero, projection, **VAE, cond_stage_model__model__visual__=eye)
+
+
+def pipeline(folder: Path, family: Any) -> None:
+    """A diffusers folder with a UNet, a VAE and CLIP L."""
+    vae = originals.filled(originals.vae(originals.VAE_TINY))
+    put(folder / "vae" / "diffusion_pytorch_model.safetensors", vae)
+    put(folder / "text_encoder" / "model.safetensors", originals.filled(WORDS["cond_stage_model__transformer__"]))
+    unet = originals.filled(family.build().state_dict())
+    unet["conv_out.weight"] *= 0.1
+    put(folder / "unet" / "diffusion_pytorch_model.fp16.safetensors", unet)
+    (folder / "model_index.json").write_text('{"_class_name": "LatentConsistencyModelPipeline"}')
 
 
 def sd2_models(folder: Path) -> None:
@@ -96,13 +108,23 @@ def sdxl_models(folder: Path) -> None:
     flags = {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
     mean, std = [-1.6574, 1.886, -1.383, 2.5155], [8.4927, 5.9022, 6.5498, 5.2299]
     spread = {"edm_mean": torch.tensor(mean), "edm_std": torch.tensor(std)}
-    named = {"sd_xl_base_1.0": {}, "NoobAI-XL-Vpred-v1.0": flags, "playground-v2.5-1024px-aesthetic.fp16": spread}
+    named = {"sd_xl_base_1.0": {}, "sd_xl_turbo_1.0_fp16": {}, "NoobAI-XL-Vpred-v1.0": flags}
+    named["playground-v2.5-1024px-aesthetic.fp16"] = spread
     for name, extra in named.items():
         unet(folder / "checkpoints", f"{name}.safetensors", SDXL(originals.SDXL_TINY), extra, **words, **VAE)
     unet(folder / "checkpoints", "sd_xl_refiner_1.0.safetensors", SDXLRefiner(originals.REFINER_TINY), **VAE,
          conditioner__embedders__0__model__=originals.open_clip(g))  # fmt: skip
-    lightning = originals.filled(SDXL(originals.SDXL_TINY).build().state_dict(), dtype=torch.float16)
-    put(folder / "diffusion_models" / "sdxl_lightning_4step_unet.safetensors", lightning)
+    edit = SDXL(originals.replace(originals.SDXL_TINY, in_channels=8))
+    ends = {"edm_vpred.sigma_min": torch.tensor(0.002), "edm_vpred.sigma_max": torch.tensor(120.0)}
+    unet(folder / "checkpoints", "cosxl_edit.safetensors", edit, ends, **words, **VAE)
+    depths = {"down": ((0, 0), (1, 1), (2, 2)), "middle": -1, "up": ((2, 2, 4), (2, 1, 1), (0, 0, 0))}
+    uneven = originals.replace(originals.SDXL_TINY, **depths)
+    unet(folder / "checkpoints", "SSD-1B-A1111.safetensors", SDXL(uneven), **words, **VAE)
+    own = originals.filled(SDXL(originals.SDXL_TINY).build().state_dict(), dtype=torch.float16)
+    own["conv_out.weight"] *= 0.1
+    for name in ("sdxl_lightning_4step_unet.safetensors", "Hyper-SDXL-1step-unet.safetensors"):
+        put(folder / "diffusion_models" / name, own)
+    torch.save(own, folder / "diffusion_models" / "dmd2_sdxl_4step_unet_fp16.bin")
     torch.save({"head": torch.randn(32, 5, 3, 3)}, mkdir(folder / "inpaint") / "fooocus_inpaint_head.pth")
     change = (torch.zeros(32, 4, 3, 3, dtype=torch.uint8), -0.1, 0.1)
     torch.save({"diffusion_model.input_blocks.0.0.weight": change}, folder / "inpaint" / "inpaint_v26.fooocus.patch")

@@ -43,6 +43,14 @@ class Prompt:
         usual = {"seed": 1, "steps": 25, "cfg": 5.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
         return [self.add("KSampler", model=model, positive=positive, negative=negative, latent_image=latent, **(usual | more)), 0]
 
+    def sample_at(self, timesteps: str, model: Link, positive: Link, negative: Link, latent: Link, sampler: str) -> Link:
+        """A distilled network at the very timesteps it was trained for, without guidance."""
+        levels = self.add("TimestepsToSigmas", model=model, timesteps=timesteps)
+        chosen = self.add("KSamplerSelect", sampler_name=sampler)
+        key = self.add("SamplerCustom", model=model, add_noise=True, noise_seed=1, cfg=1.0, positive=positive, negative=negative,
+                       sampler=[chosen, 0], sigmas=[levels, 0], latent_image=latent)  # fmt: skip
+        return [key, 0]
+
     def save(self, latent: Link, vae: Link, name: str) -> None:
         self.add("SaveImage", images=[self.add("VAEDecode", samples=latent, vae=vae), 0], filename_prefix=name)
 
@@ -126,6 +134,21 @@ def sd1_lcm() -> Prompt:
     return p
 
 
+def sd1_lcm_full() -> Prompt:
+    p = Prompt(
+        "Few steps: a full LCM network",
+        "Its guidance is an input of the network, so cfg stays 1. *ModelSamplingDiscrete* set to lcm with the scheduler *simple* "
+        "gives LCM's own timesteps: 999, 759, 499, 259. Put the folder `LCM_Dreamshaper_v7` as it is published into "
+        "models/diffusers.",
+    )
+    key = p.add("DiffusersLoader", model_path="LCM_Dreamshaper_v7")
+    few = p.add("ModelSamplingDiscrete", model=[key, 0], sampling="lcm", zsnr=False)
+    positive, negative = p.text([key, 1], "a harbour at dawn, watercolour", "")
+    more = {"steps": 4, "cfg": 1.0, "sampler_name": "lcm", "scheduler": "simple"}
+    p.save(p.sample([few, 0], positive, negative, p.blank(512, 512), **more), [key, 2], "sd1-lcm")
+    return p
+
+
 def sd2() -> Prompt:
     p = Prompt(
         "Stable Diffusion 2.1",
@@ -200,11 +223,84 @@ def sdxl_playground() -> Prompt:
     return p
 
 
+def sdxl_cosxl() -> Prompt:
+    p = Prompt(
+        "Instructions on SDXL: CosXL Edit",
+        "SDXL with EDM's noise levels and velocity, told by the keys `edm_vpred.*` in the file; the picture to change is eight "
+        "of its channels' other half. Put `cosxl_edit.safetensors` into models/checkpoints. `cosxl.safetensors` needs no node.",
+    )
+    model, clip, vae = checkpoint(p, "cosxl_edit.safetensors")
+    positive, negative = p.text(clip, "make it night", "")
+    picture = p.add("LoadImage", image=PICTURE)
+    told = p.add("InstructPixToPixConditioning", positive=positive, negative=negative, vae=vae, pixels=[picture, 0])
+    guider = p.add("DualCFGGuider", model=model, cond1=[told, 0], cond2=[told, 1], negative=negative, cfg_conds=5.0,
+                   cfg_cond2_negative=1.5, style="regular")  # fmt: skip
+    sampled = p.add(
+        "SamplerCustomAdvanced", noise=[p.add("RandomNoise", noise_seed=1), 0], guider=[guider, 0],
+        sampler=[p.add("KSamplerSelect", sampler_name="euler"), 0],
+        sigmas=[p.add("BasicScheduler", model=model, scheduler="normal", steps=20, denoise=1.0), 0], latent_image=[told, 2],
+    )  # fmt: skip
+    p.save([sampled, 0], vae, "sdxl-cosxl-edit")
+    return p
+
+
+def sdxl_ssd() -> Prompt:
+    p = Prompt(
+        "SDXL with layers left out: SSD-1B",
+        "Half of SDXL's size, 60 % faster, the same prompts, LoRAs of its own. Put `SSD-1B-A1111.safetensors` into "
+        "models/checkpoints; Segmind Vega and KOALA go the same way.",
+    )
+    model, clip, vae = checkpoint(p, "SSD-1B-A1111.safetensors")
+    positive, negative = p.text(clip, "an old bookshop with a cat in the window", "blurry, drawing")
+    p.save(p.sample(model, positive, negative, p.blank(1024, 1024), cfg=7.0), vae, "sdxl-ssd-1b")
+    return p
+
+
+def sdxl_turbo() -> Prompt:
+    p = Prompt(
+        "Few steps: SDXL Turbo",
+        "One to four steps without guidance, at 512 x 512. The scheduler *simple* gives its timesteps: 999, 749, 499, 249. Put "
+        "`sd_xl_turbo_1.0_fp16.safetensors` into models/checkpoints; SD Turbo goes the same way.",
+    )
+    model, clip, vae = checkpoint(p, "sd_xl_turbo_1.0_fp16.safetensors")
+    positive, negative = p.text(clip, "a paper boat on a puddle, macro photograph", "")
+    more = {"steps": 4, "cfg": 1.0, "sampler_name": "euler_ancestral", "scheduler": "simple"}
+    p.save(p.sample(model, positive, negative, p.blank(512, 512), **more), vae, "sdxl-turbo")
+    return p
+
+
+def sdxl_dmd2() -> Prompt:
+    p = Prompt(
+        "Few steps: DMD2",
+        "Four steps by the *lcm* sampler at the timesteps it was trained for: 999, 749, 499, 249. Put "
+        "`dmd2_sdxl_4step_unet_fp16.bin` into models/diffusion_models. The folder above has workflows that give variety back.",
+    )
+    _, clip, vae = checkpoint(p, "sd_xl_base_1.0.safetensors")
+    fast = p.add("UNETLoader", unet_name="dmd2_sdxl_4step_unet_fp16.bin", weight_dtype="default")
+    positive, negative = p.text(clip, "a fisherman mending nets, portrait", "")
+    sampled = p.sample_at("999, 749, 499, 249", [fast, 0], positive, negative, p.blank(1024, 1024), "lcm")
+    p.save(sampled, vae, "sdxl-dmd2")
+    return p
+
+
+def sdxl_hyper() -> Prompt:
+    p = Prompt(
+        "One step: Hyper-SDXL",
+        "This network knows one noise level only, timestep 800, and jumps from it to the picture. Put "
+        "`Hyper-SDXL-1step-unet.safetensors` into models/diffusion_models. Hyper's LoRAs for 2 to 8 steps take *sgm_uniform*.",
+    )
+    _, clip, vae = checkpoint(p, "sd_xl_base_1.0.safetensors")
+    fast = p.add("UNETLoader", unet_name="Hyper-SDXL-1step-unet.safetensors", weight_dtype="default")
+    positive, negative = p.text(clip, "a mountain hut under stars", "")
+    p.save(p.sample_at("800", [fast, 0], positive, negative, p.blank(1024, 1024), "lcm"), vae, "sdxl-hyper")
+    return p
+
+
 def sdxl_lightning() -> Prompt:
     p = Prompt(
         "Few steps: SDXL Lightning",
         "A distilled UNet of its own with SDXL's text encoders and VAE: 4 steps, cfg 1, scheduler *sgm_uniform*. Put "
-        "`sdxl_lightning_4step_unet.safetensors` into models/diffusion_models. Hyper-SD, DMD2 and Turbo go the same way.",
+        "`sdxl_lightning_4step_unet.safetensors` into models/diffusion_models; there is one for 2 steps and one for 8.",
     )
     _, clip, vae = checkpoint(p, "sd_xl_base_1.0.safetensors")
     fast = p.add("UNETLoader", unet_name="sdxl_lightning_4step_unet.safetensors", weight_dtype="default")
@@ -282,12 +378,18 @@ WORKFLOWS = {
     "sd1-instruct-pix2pix": sd1_instruct,
     "sd1-v-prediction": sd1_velocity,
     "sd1-lcm-lora": sd1_lcm,
+    "sd1-lcm": sd1_lcm_full,
     "sd2": sd2,
     "sd2-unclip": sd2_unclip,
     "sdxl-refiner": sdxl_refiner,
     "sdxl-v-prediction": sdxl_velocity,
     "sdxl-playground": sdxl_playground,
+    "sdxl-cosxl-edit": sdxl_cosxl,
+    "sdxl-ssd-1b": sdxl_ssd,
     "sdxl-lightning": sdxl_lightning,
+    "sdxl-turbo": sdxl_turbo,
+    "sdxl-dmd2": sdxl_dmd2,
+    "sdxl-hyper": sdxl_hyper,
     "sdxl-gguf": sdxl_gguf,
     "sdxl-fooocus-inpaint": sdxl_fooocus,
     "svd-image-to-video": svd,

@@ -7,7 +7,7 @@ import math
 import pytest
 import scipy.stats
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers import EulerDiscreteScheduler, LCMScheduler
 from diffusers.schedulers import AysSchedules
 from torch import Tensor
 
@@ -84,6 +84,18 @@ def test_normal_is_linear_in_timesteps_as_in_diffusers() -> None:
 def test_sgm_uniform_is_normal_of_one_more_without_the_lowest() -> None:
     longer = schedules.normal(discrete(), 11)
     assert torch.allclose(schedules.sgm_uniform(discrete(), 10), torch.cat([longer[:-2], longer[-1:]]))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 8])
+def test_simple_gives_distilled_networks_the_timesteps_they_were_trained_for(steps: int) -> None:
+    """LCM's on its fifty levels; on a thousand, "trailing" ones: Turbo, Lightning, DMD2."""
+    fifty, thousand = discrete("lcm"), discrete()
+    lcm, trailing = LCMScheduler(**BETAS), EulerDiscreteScheduler(**BETAS, timestep_spacing="trailing")
+    lcm.set_timesteps(steps)
+    trailing.set_timesteps(steps)
+    for levels, scheduler in ((fifty, lcm), (thousand, trailing)):
+        assert levels.timestep(schedules.simple(levels, steps)[:-1]).tolist() == scheduler.timesteps.tolist()
 
 
 def test_simple_and_ddim_walk_the_table_itself() -> None:
