@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.diffusion.patched_weight import computed
 from engine.diffusion.winograd import conv3x3, kernel_transform
 
 WINOGRAD_PIXELS = 24 * 24
@@ -64,7 +65,7 @@ class Widened(nn.Conv2d):
     """A convolution whose weight may be stored in half the bits; it is widened for each call, which costs some 2 %."""
 
     def forward(self, input: Tensor) -> Tensor:
-        result: Tensor = self._conv_forward(input, self.weight.to(input.dtype), _like(self.bias, input))
+        result: Tensor = self._conv_forward(input, computed(self.weight).to(input.dtype), _like(self.bias, input))
         return result
 
 
@@ -74,7 +75,7 @@ class Pointwise(Widened):
     def forward(self, input: Tensor) -> Tensor:
         if self.stride != (1, 1) or self.groups != 1 or self.padding != (0, 0):
             return super().forward(input)
-        weight = self.weight.to(input.dtype).flatten(1)
+        weight = computed(self.weight).to(input.dtype).flatten(1)
         return F.linear(input.movedim(1, -1), weight, _like(self.bias, input)).movedim(-1, 1)
 
 
@@ -82,7 +83,7 @@ class WidenedLinear(nn.Linear):
     """The same for a matrix."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight.to(input.dtype), _like(self.bias, input))
+        return F.linear(input, computed(self.weight).to(input.dtype), _like(self.bias, input))
 
 
 class Winograd(Widened):
@@ -95,7 +96,7 @@ class Winograd(Widened):
         if small or input.dtype != torch.float32 or self.weight.numel() > WINOGRAD_NUMBERS:
             return super().forward(input)
         if self.kernel is None:
-            object.__setattr__(self, "kernel", kernel_transform(self.weight))
+            object.__setattr__(self, "kernel", kernel_transform(computed(self.weight)))
         assert self.kernel is not None
         return conv3x3(input, self.kernel, _like(self.bias, input))
 

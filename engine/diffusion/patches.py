@@ -72,10 +72,17 @@ def _add_low_rank(weight: Tensor, deltas: Sequence[tuple[LowRank, float]], *, ou
     """``weight`` with these added, in its own place if nobody else has it."""
     if not deltas:
         return weight
-    up = torch.cat([_float(delta.up, weight).flatten(1) * (strength * delta.scale) for delta, strength in deltas], dim=1)
-    down = torch.cat([_float(delta.down, weight).flatten(1) for delta, _ in deltas])
-    flat, up, down = weight.flatten(1), up.to(weight.dtype), down.to(weight.dtype)
+    up = _float(_joined([delta.up for delta, _ in deltas], dim=1), weight)
+    down = _joined([delta.down for delta, _ in deltas], dim=0).to(weight.device, weight.dtype)
+    scales = [strength * delta.scale for delta, strength in deltas for _ in range(delta.down.shape[0])]
+    flat, up = weight.flatten(1), (up * torch.tensor(scales, device=up.device)).to(weight.dtype)
     return (flat.addmm_(up, down) if ours else torch.addmm(flat, up, down)).reshape(weight.shape)
+
+
+def _joined(factors: Sequence[Tensor], dim: int) -> Tensor:
+    """Matrices of all these, side by side or below each other; in their own type if they have but one."""
+    flat = [factor.flatten(1) for factor in factors]
+    return torch.cat(flat if len({one.dtype for one in flat}) == 1 else [one.to(torch.float32) for one in flat], dim)
 
 
 @dataclass(frozen=True, eq=False)

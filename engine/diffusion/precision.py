@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -96,6 +97,22 @@ def return_pages(unused: Iterable[torch.Tensor]) -> None:
             start, end = -(-tensor.data_ptr() // page) * page, tensor.data_ptr() + tensor.nbytes
             if start < end and any(first <= start and end <= last for first, last in files):
                 library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), dont_need)
+
+
+class Copied:
+    """Tensors of mapped files that have been copied: from ``limit`` bytes of them on their pages are let go. For any thread."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._tensors: list[torch.Tensor] = []
+        self._lock = threading.Lock()
+
+    def add(self, tensor: torch.Tensor) -> None:
+        with self._lock:
+            self._tensors.append(tensor)
+            if sum(one.nbytes for one in self._tensors) > self._limit:
+                return_pages(self._tensors)
+                self._tensors.clear()
 
 
 def _mapped_files() -> list[tuple[int, int]]:

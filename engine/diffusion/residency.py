@@ -10,7 +10,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from engine.diffusion import fast
 from engine.diffusion.containers.packed import Packed
 from engine.diffusion.parts import Part
+from engine.diffusion.patched_weight import PatchedWeight, Work
 from engine.diffusion.patches import Patch, patched, touching
-from engine.diffusion.precision import Precision, best_device, precision, return_memory, return_pages
+from engine.diffusion.precision import Copied, Precision, best_device, precision, return_memory
 
 Prepare = Callable[[nn.Module], None]
 """What makes a placed module faster without changing what it says; by default ``fast.prepare`` on the CPU."""
@@ -66,12 +67,14 @@ class _Resident:
         return self.part, self.patches, self.precision
 
     def owned(self) -> dict[int, int]:
-        """Bytes by address of the storages that are ours, not the file's."""
+        """Bytes by address of the storages that are ours, not the file's; of a weight still to be patched, those it will take."""
         file = {weight.untyped_storage().data_ptr() for weight in self.part.stored.values()}
         layers = [layer for layer in self.module.modules() if isinstance(layer, fast.Winograd)]
         kernels = [layer.kernel for layer in layers if layer.kernel is not None]
-        storages = [weight.untyped_storage() for weight in (*self.weights.values(), *kernels)]
-        return {s.data_ptr(): s.nbytes() for s in storages if s.data_ptr() not in file}
+        later = {id(weight.work): weight.nbytes for weight in self.weights.values() if isinstance(weight, PatchedWeight)}
+        now = (weight for weight in self.weights.values() if not isinstance(weight, PatchedWeight))
+        storages = [weight.untyped_storage() for weight in (*now, *kernels)]
+        return later | {s.data_ptr(): s.nbytes() for s in storages if s.data_ptr() not in file}
 
 
 class Residency:
@@ -150,42 +153,46 @@ class Residency:
         needed = 0
         for target, weight in part.weights().items():
             touched, packed = bool(touching(patches, target)), isinstance(weight, Packed)
-            narrow = how.narrow and weight.ndim > 1 and weight.numel() >= NARROW_NUMBERS and not touched
+            large = weight.ndim > 1 and weight.numel() >= NARROW_NUMBERS
+            narrow = how.narrow and large and not touched
             as_stored = self.device.type == "cpu" and not packed and (narrow or weight.dtype == how.dtype) and not touched
             if target not in shared and not as_stored:
-                needed += weight.numel() * (_half(how).itemsize if packed and narrow else how.dtype.itemsize)
+                later = large and touched and self._patches_later(how)
+                kept = _narrow(weight, how) if later else _half(how) if packed and narrow else how.dtype
+                needed += weight.numel() * kept.itemsize
         if self._budget is None and self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             budget = sum(self._bytes(self._residents).values()) + int(free * 0.9)
         else:
             budget = self._budget if self._budget is not None else _half_of_memory()
         evicts: list[_Resident] = []
-        kept = list(self._residents)
-        while kept and sum(self._bytes(kept).values()) + needed > budget:
-            evicts.append(kept.pop(0))
-        return _Evictions(needed, tuple(evicts), sum(self._bytes(kept).values()) + needed <= budget)
+        staying = list(self._residents)
+        while staying and sum(self._bytes(staying).values()) + needed > budget:
+            evicts.append(staying.pop(0))
+        return _Evictions(needed, tuple(evicts), sum(self._bytes(staying).values()) + needed <= budget)
 
     def _make(self, part: Part, patches: tuple[Patch, ...], how: Precision, *, packed: bool = False) -> _Resident:
         shared = self._shareable(part, patches, how)
         module = part.build()
         packed = packed and self.device.type == "cpu" and how.channels_last
-        narrow = _may_stay_narrow(module) if how.narrow or packed else frozenset()
+        later = self._patches_later(how)
+        narrow = _may_stay_narrow(module) if how.narrow or packed or later else frozenset()
         weights: dict[str, Tensor] = {}
-        copied: list[Tensor] = []
+        copied = Copied(COPIED_BYTES)
         for target, stored in part.weights().items():
-            if self.device.type == "cpu" and sum(weight.nbytes for weight in copied) > COPIED_BYTES:
-                return_pages(copied)
-                copied.clear()
+            touched = touching(patches, target)
             if target in shared:
                 weights[target] = shared[target]
-            elif target in narrow and not touching(patches, target) and isinstance(stored, Packed):
+            elif target in narrow and later and touched:
+                weights[target] = self._later(stored, touched, target, how, copied)
+            elif target in narrow and not touched and isinstance(stored, Packed) and (how.narrow or packed):
                 weights[target] = stored if packed else stored.to(self.device, torch.float32).to(_half(how))
-            elif target in narrow and not touching(patches, target) and how.narrow:
+            elif target in narrow and not touched and how.narrow:
                 weights[target] = stored.to(self.device)
             else:
-                weights[target] = self._weight(stored, touching(patches, target), target, how)
-                if not isinstance(stored, Packed) and weights[target].data_ptr() != stored.data_ptr():
-                    copied.append(stored)
+                made = weights[target] = self._weight(stored, touched, target, how)
+                if self.device.type == "cpu" and not isinstance(stored, Packed) and made.data_ptr() != stored.data_ptr():
+                    copied.add(stored)
         module.load_state_dict(weights, strict=True, assign=True)
         if part.finish is not None:
             part.finish(module)
@@ -197,8 +204,28 @@ class Residency:
             fast.prepare(module)
         return _Resident(part, patches, how, module, weights)
 
+    def _patches_later(self, how: Precision) -> bool:
+        """Whether large weights are patched at their first use: where our layers are used as they are, not compiled."""
+        ours = self.device.type == "cpu" and (how.channels_last or how.narrow)
+        return ours and (how.narrow or (how.dtype != torch.float32 and self._prepare is None))
+
+    def _later(self, stored: Tensor, patches: tuple[Patch, ...], target: str, how: Precision, copied: Copied) -> PatchedWeight:
+        """The same weight as ``_weight`` gives, rounded to no more bits than its file has, computed at its first use."""
+
+        dtype = _narrow(stored, how)
+        layout = replace(how, channels_last=how.channels_last and not how.narrow)  # narrow ones lie as in the file
+
+        def do() -> Tensor:
+            with torch.no_grad():
+                weight = self._weight(stored, patches, target, layout).to(dtype)
+            if not isinstance(stored, Packed):
+                copied.add(stored)
+            return weight
+
+        return PatchedWeight(Work(do), stored.shape, dtype)
+
     def _weight(self, stored: Tensor, patches: tuple[Patch, ...], target: str, how: Precision) -> Tensor:
-        weight = stored.to(self.device)
+        weight = stored.to(self.device, torch.float32) if isinstance(stored, Packed) else stored.to(self.device)
         if patches:
             weight = patched(weight, patches, target, how.dtype)
         if weight.is_floating_point():
@@ -245,6 +272,13 @@ def _may_stay_narrow(module: nn.Module) -> frozenset[str]:
 def _half(how: Precision) -> torch.dtype:
     """What packed weights are unpacked to: as narrow as may be without losing what they say."""
     return torch.float16 if how.dtype == torch.float32 else how.dtype
+
+
+def _narrow(stored: Tensor, how: Precision) -> torch.dtype:
+    """What a large patched weight is kept in: as many bits as in the file, but no fewer than 16."""
+    if not how.narrow or stored.dtype.itemsize > 2:
+        return how.dtype
+    return stored.dtype if stored.dtype.itemsize == 2 else torch.float16
 
 
 def _half_of_memory() -> int:

@@ -43,9 +43,10 @@ class Packed(Tensor):
         if func in SAME:
             first = args[0]
             return Packed(first.blocks, first.kind, first.shape)
-        if func is torch.ops.aten._to_copy.default:
-            given.setdefault("dtype", torch.float16)
-            return func(args[0].numbers(), *args[1:], **given)
+        if func is torch.ops.aten._to_copy.default or func.overloadpacket is torch.ops.aten.to:  # the latter in inference mode
+            into = next((one for one in (*args[1:], *given.values()) if isinstance(one, torch.dtype)), None)
+            numbers = args[0].numbers()
+            return func(numbers if into is not None else numbers.half(), *args[1:], **given)
         plain: Callable[[Any], Any] = lambda one: one.numbers().half() if isinstance(one, Packed) else one  # noqa: E731
         return func(*tree_map(plain, args), **tree_map(plain, given))
 
