@@ -49,18 +49,19 @@ def diversity_setting(
     others: Diversity | None = None,
     judge: Model | None = None,
     clip_vision: ClipVision | None = None,
+    clip_text: Clip | None = None,
     run: Run,
 ) -> Diversity:
     """Draw every prompt (one a line) with every seed by one timeline, and measure the pictures. Chain settings to compare them.
 
     ``judge``, best the base model, says how many pictures show their prompt rather than another of the list; ``clip_vision``
-    adds CLIP's distance.
+    adds CLIP's distance, and ``clip_text``, the text half of the same CLIP, the cosine of pictures and their prompt.
     """
     from engine.diffusion import diversity_run
 
     lines = tuple(line.strip() for line in prompts.splitlines() if line.strip())
     bench = diversity_run.Bench(
-        clip, vae, lines, negative, seeds, first_seed, width, height, judge, clip_vision, progress=run.progress
+        clip, vae, lines, negative, seeds, first_seed, width, height, judge, clip_vision, clip_text, progress=run.progress
     )
     measured = bench.measure(diversity_run.Setting(name, timeline, sampler, sigmas))
     return (others or diversity_run.Diversity()).with_setting(lines, seeds, measured)
@@ -76,6 +77,9 @@ def diversity_report(diversity: Diversity, filename_prefix: str = "diversity/rep
         run.save(report.png(picture), "png", prefix=filename_prefix, width=picture.width, height=picture.height)
         for picture in pictures
     ]
-    run.save(report.as_json(diversity), "json", prefix=filename_prefix)
-    run.save(report.page(diversity).encode(), "html", prefix=filename_prefix)
-    run.emit_ui(images=[saved.ui() for saved in shown], text=[report.summary(diversity)])
+    files = [
+        run.save(report.as_json(diversity), "json", prefix=filename_prefix),
+        run.save(report.page(diversity).encode(), "html", prefix=filename_prefix),
+    ]
+    named = ", ".join("/".join(filter(None, (saved.subfolder, saved.filename))) for saved in files)
+    run.emit_ui(images=[saved.ui() for saved in shown], text=[f"{report.summary(diversity)}\nSaved beside: {named}"])

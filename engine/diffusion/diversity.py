@@ -114,6 +114,11 @@ def bootstrap_ratio(values: Sequence[float], others: Sequence[float], seed: int 
     return _interval(a.mean() / b.mean(), a[rows].mean(1) / b[rows].mean(1))
 
 
+def bootstrap_difference(values: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:
+    """Of mean(values) - mean(others), of the same prompts in the same order."""
+    return bootstrap([a - b for a, b in zip(values, others, strict=True)], seed)
+
+
 def _resampled(n: int, seed: int) -> Tensor:
     return torch.randint(n, (RESAMPLES, n), generator=torch.Generator().manual_seed(seed))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from engine.diffusion.diversity import Interval, bootstrap, bootstrap_ratio, detail
+from engine.diffusion.diversity import Interval, bootstrap, bootstrap_difference, bootstrap_ratio, detail
 from engine.diffusion.diversity_run import Diversity, Measured
 
 if TYPE_CHECKING:
@@ -22,10 +22,21 @@ if TYPE_CHECKING:
 BACKGROUND, INK, FAINT = "#16181d", "#e8eaf0", "#5b6170"
 DOTS = ("#93c5fd", "#ffd166", "#6ee7b7", "#fca5a5", "#d8b4fe", "#f9a8d4", "#fdba74", "#a5f3fc")
 SIDE, MARGIN, PLOT = 96, 12, (900, 560)
+COLUMNS = ("vendi", "distance", "layout", "clip_distance", "fidelity", "clip_fidelity", "detail")
+BESIDE, SHARES = ("detail",), ("fidelity", "detail")
+MEANING = (
+    "calls: network evaluations of one latent, a picture. vendi: how many wholly different pictures there are of a prompt. "
+    "distance: of two seeds' pictures by what the VAE sees; layout: by the pictures at 32 pixels a side. fidelity: pictures that "
+    "show their prompt rather than another of these, by the judge. detail: how much is fine; noise is fine, too."
+)
+UPWARDS = {"fidelity": "prompt fidelity", "clip_fidelity": "cosine of prompt and picture by CLIP"}
 
 
 def numbers(diversity: Diversity) -> dict[str, Any]:
-    """Everything measured, as plain data; intervals are 95 % over prompts, ``of_first`` compares with the first setting."""
+    """Everything measured, as plain data; intervals are 95 % over prompts.
+
+    ``of_first`` is the ratio to the first setting, ``minus_first`` the difference from it.
+    """
     return {
         "prompts": list(diversity.prompts),
         "seeds": diversity.seeds,
@@ -40,9 +51,13 @@ def _numbers(setting: Measured, first: Measured) -> dict[str, Any]:
         line[name] = _interval(bootstrap(values)) | {"of_first": _interval(bootstrap_ratio(values, others)), "prompts": values}
     fine, others = ([detail(batch) for batch in some.images] for some in (setting, first))
     line["detail"] = _interval(bootstrap(fine)) | {"of_first": _interval(bootstrap_ratio(fine, others)), "prompts": fine}
-    for name, known in (("fidelity", setting.fidelity), ("clip_distance", setting.clip_distance)):
+    for name, known in (
+        ("fidelity", setting.fidelity), ("clip_distance", setting.clip_distance), ("clip_fidelity", setting.clip_fidelity)
+    ):  # fmt: skip
         if known:
             line[name] = _interval(bootstrap(known)) | {"prompts": list(known)}
+    if setting.fidelity and first.fidelity:
+        line["fidelity"]["minus_first"] = _interval(bootstrap_difference(setting.fidelity, first.fidelity))
     return line
 
 
@@ -77,7 +92,7 @@ def _thumbnail(image: Tensor) -> Image:
 
 
 def scatter(diversity: Diversity, across: str = "distance") -> Image:
-    """Diversity to the right, fidelity (without a judge: network calls) upwards, with both intervals."""
+    """Diversity to the right, fidelity upwards (without a judge by CLIP, without that network calls), with both intervals."""
     return plot(numbers(diversity)["settings"], across)
 
 
@@ -86,9 +101,10 @@ def plot(lines: Sequence[dict[str, Any]], across: str = "distance") -> Image:
     from PIL import Image as PILImage
     from PIL import ImageDraw, ImageFont
 
-    judged = all("fidelity" in line for line in lines)
+    upwards = next((name for name in UPWARDS if all(name in line for line in lines)), "")
+    judged = upwards == "fidelity"
     xs = [line[across] for line in lines]
-    ys = [line["fidelity"] if judged else dict.fromkeys(("mean", "low", "high"), line["calls"]) for line in lines]
+    ys = [line[upwards] if upwards else dict.fromkeys(("mean", "low", "high"), line["calls"]) for line in lines]
     picture = PILImage.new("RGB", PLOT, BACKGROUND)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(14)
     left, right, top, bottom = 70, PLOT[0] - 30, 40, PLOT[1] - 60 - 20 * ((len(lines) + 1) // 2)
@@ -116,12 +132,14 @@ def plot(lines: Sequence[dict[str, Any]], across: str = "distance") -> Image:
         text = f"{i + 1}. {lines[i]['name']}: {lines[i]['calls']:.3g} calls"
         pen.text((left + (i % 2) * 410, bottom + 48 + 20 * (i // 2)), text, colour, font=font)
     pen.text(((left + right) / 2, bottom + 26), f"diversity ({across})", INK, font=font, anchor="ma")
-    pen.text((left, 8), "prompt fidelity" if judged else "network calls a picture", INK, font=font)
+    pen.text((left, 8), UPWARDS.get(upwards, "network calls a picture"), INK, font=font)
     return picture
 
 
 def _ends(ys: Sequence[dict[str, float]], judged: bool) -> tuple[float, float]:
-    return min(y["low"] for y in ys), 1.0 if judged else max(y["high"] for y in ys)
+    """Shares go up to 1 and at least a tenth down, so that equal ones do not fill the picture."""
+    low = min(y["low"] for y in ys)
+    return (min(low, 0.9), 1.0) if judged else (low, max(y["high"] for y in ys))
 
 
 def round_ticks(low: float, high: float) -> list[float]:
@@ -136,12 +154,13 @@ def round_ticks(low: float, high: float) -> list[float]:
 def page(diversity: Diversity, title: str = "Diversity") -> str:
     """One HTML file with the table, the scatter and the pictures in it."""
     lines = numbers(diversity)["settings"]
-    names = [name for name in ("vendi", "distance", "layout", "clip_distance", "fidelity", "detail") if name in lines[0]]
-    head = "".join(f"<th>{name}</th>" for name in ("setting", "calls", "seconds", *names, "distance of first"))
+    names = [name for name in COLUMNS if name in lines[0]]
+    told = [name.replace("_", " ") + (" / first's" if name in BESIDE else "") for name in names]
+    head = "".join(f"<th>{name}</th>" for name in ("setting", "calls", "seconds", *told, "distance / first's"))
     rows = "".join(
         f"<tr><td>{i + 1}. {html.escape(line['name'])}</td><td>{line['calls']:.3g}</td><td>{line['seconds']:.3g}</td>"
-        + "".join(f"<td>{_cell(line.get(name))}</td>" for name in names)
-        + f"<td>{_cell(line['distance']['of_first'])}</td></tr>"
+        + "".join(f"<td>{_cell(line[name]['of_first'] if name in BESIDE else line[name], name in SHARES)}</td>" for name in names)
+        + f"<td>{_cell(line['distance']['of_first'], share=True)}</td></tr>"
         for i, line in enumerate(lines)
     )
     pictures = "".join(f'<img src="data:image/png;base64,{_base64(p)}">' for p in (scatter(diversity), contact_sheet(diversity)))
@@ -152,12 +171,13 @@ def page(diversity: Diversity, title: str = "Diversity") -> str:
         f"td,th{{padding:4px 12px;text-align:left;border-bottom:1px solid {FAINT}}}"
         f"img{{display:block;margin:20px 0;max-width:100%}}</style><h1>{html.escape(title)}</h1>"
         f"<p>{diversity.seeds} seeds a prompt. In brackets: 95 % intervals over {len(diversity.prompts)} prompts.</p>"
-        f"<table><tr>{head}</tr>{rows}</table>{pictures}<ol>{prompts}</ol></html>"
+        f"<table><tr>{head}</tr>{rows}</table><p>{MEANING}</p>{pictures}<ol>{prompts}</ol></html>"
     )
 
 
-def _cell(interval: dict[str, float] | None) -> str:
-    return "" if interval is None else f"{interval['mean']:.3g} ({interval['low']:.3g} to {interval['high']:.3g})"
+def _cell(interval: dict[str, float], share: bool = False) -> str:
+    mean, low, high = (interval[name] * (100 if share else 1) for name in ("mean", "low", "high"))
+    return f"{mean:.0f} % ({low:.0f} to {high:.0f})" if share else f"{mean:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _base64(picture: Image) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.diffusion.clip import Clip
@@ -40,6 +41,7 @@ class Measured:
     clip_distance: tuple[float, ...]  # mean pairwise 1 - cosine of CLIP's features; empty without one
     calls: float  # network evaluations of one latent, a picture
     seconds: float  # a picture
+    clip_fidelity: tuple[float, ...] = ()  # mean cosine of a prompt's pictures and the prompt, by both halves of a CLIP
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What all settings have in common. ``judge`` says by its own predictions which prompt a picture shows."""
+    """What all settings have in common. ``judge`` says by its own predictions which prompt a picture shows.
+
+    ``clip_vision`` and ``clip_text`` are the two halves of one CLIP.
+    """
 
     clip: Clip
     vae: Vae
@@ -109,11 +114,12 @@ class Bench:
     height: int = 512
     judge: Model | None = None
     clip_vision: ClipVision | None = None
+    clip_text: Clip | None = None
     progress: Callable[[int, int], None] = field(default=lambda done, total: None)
 
     def measure(self, setting: Setting) -> Measured:
         """Draw every prompt with every seed, a prompt at a time, and look at what came out."""
-        positives, negative = self.clip.encode_many(list(self.prompts)), self.clip.encode(self.negative)
+        positives, negative, said = self.clip.encode_many(list(self.prompts)), self.clip.encode(self.negative), self.said()
         counter, seconds = Counter(), 0.0
         models = {id(segment.model): segment.model.with_edit(counter) for segment in setting.timeline.segments}
         segments = tuple(replace(segment, model=models[id(segment.model)]) for segment in setting.timeline.segments)
@@ -130,13 +136,28 @@ class Bench:
             self.progress(k + 1, len(positives))
         varieties = tuple(variety(batch, vae_features(self.vae, batch)) for batch in images)
         fidelity = () if self.judge is None else tuple(judged(self.judge, latents, positives))
-        by_clip = () if self.clip_vision is None else tuple(_by_clip(self.clip_vision, batch) for batch in images)
+        seen = [] if self.clip_vision is None else [self.clip_vision.encode(batch).image_embeds for batch in images]
+        distances = tuple(mean_pairwise(1 - cosine_kernel(embeds)) for embeds in seen)
+        cosines = tuple(float(F.cosine_similarity(each, prompt).mean()) for each, prompt in zip(seen, said, strict=False))
         pictures = self.seeds * len(positives)
-        return Measured(setting.name, tuple(images), varieties, fidelity, by_clip, counter.rows / pictures, seconds / pictures)
+        costs = counter.rows / pictures, seconds / pictures
+        return Measured(setting.name, tuple(images), varieties, fidelity, distances, *costs, cosines)
 
+    def said(self) -> list[Tensor]:
+        """The prompts' features (1, P) by CLIP's text half, to be compared with those of pictures; without both halves none.
 
-def _by_clip(vision: ClipVision, images: Tensor) -> float:
-    return mean_pairwise(1 - cosine_kernel(vision.encode(images).image_embeds))
+        Their cosine is CLIPScore without its factor: Hessel et al. 2021, https://arxiv.org/abs/2104.08718, section 3.
+        """
+        if self.clip_text is None or self.clip_vision is None:
+            return []
+        said = [one[0][1]["pooled_output"].float() for one in self.clip_text.encode_many(list(self.prompts))]
+        seen, told = self.clip_vision.blank().image_embeds.shape[1], said[0].shape[1]
+        if seen != told:
+            raise ValueError(
+                f"clip_text makes {told} numbers of a prompt, clip_vision {seen} of a picture: they are not halves of one CLIP. "
+                "Connect the text encoder that belongs to the image encoder."
+            )
+        return said
 
 
 def judged(judge: Model, latents: Sequence[Tensor], prompts: Sequence[Conditioning]) -> list[float]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.diffusion.checkpoints import load_checkpoint
+from engine.diffusion.checkpoints import load_checkpoint, load_clip, load_clip_vision
 from engine.diffusion.diversity import (
     bootstrap,
     bootstrap_ratio,
@@ -21,11 +25,14 @@ from engine.diffusion.diversity import (
     variety,
     vendi,
 )
-from engine.diffusion.diversity_report import as_json, contact_sheet, numbers, page, png, round_ticks, scatter
+from engine.diffusion.diversity_report import as_json, contact_sheet, numbers, page, plot, png, round_ticks, scatter
 from engine.diffusion.diversity_run import Bench, Diversity, SeedsNoise, Setting, judged
 from engine.diffusion.residency import Residency
 from engine.diffusion.sampling import RandomNoise, named_sampler, schedule
+from engine.diffusion.text.network import TextConfig
 from engine.diffusion.timeline import Segment, Timeline
+from engine.diffusion.vision.network import VisionConfig
+from tests.diffusion import originals
 from tests.diffusion.demo import CHECKPOINT, empty
 
 CPU = Residency("cpu")
@@ -159,6 +166,20 @@ def test_a_report_is_written_as_numbers_pictures_and_a_page(report: Diversity) -
     written = page(report)
     assert "one step &lt;&amp;&gt;" in written
     assert written.count("data:image/png;base64,") == 2
+    assert written.count("<tr>") == 3
+    assert data["settings"][1]["fidelity"]["minus_first"]["mean"] == pytest.approx(
+        data["settings"][1]["fidelity"]["mean"] - data["settings"][0]["fidelity"]["mean"], abs=1e-4
+    )
+
+
+def test_equal_shares_do_not_fill_the_scatter() -> None:
+    """All pictures right in all settings: their dots lie on the upper edge of a tenth."""
+    whole = {"mean": 1.0, "low": 1.0, "high": 1.0}
+    distances = [{"mean": k / 10, "low": k / 12, "high": k / 9} for k in (1, 2)]
+    lines = [{"name": "one", "calls": 4.0, "distance": distance, "fidelity": whole} for distance in distances]
+    picture = np.asarray(plot(lines)).astype(int)
+    blue = (abs(picture - [0x93, 0xC5, 0xFD]).max(-1) < 4).nonzero()
+    assert blue[0].min() == pytest.approx(40 - 6, abs=8)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.17, 0.38), (0.06, 1.0), (4.0, 40.0), (1.0, 1.0), (0.0, 0.0), (3e-4, 2e4)])
@@ -173,3 +194,31 @@ def test_an_axis_holds_its_values_between_a_few_round_numbers(low: float, high: 
 def test_settings_of_other_prompts_do_not_belong(report: Diversity) -> None:
     with pytest.raises(ValueError, match="same"):
         report.with_setting(("a dog",), 3, report.settings[0])
+
+
+def clip_file(path: Path, projection: int) -> Path:
+    """Both halves of a tiny CLIP of random numbers, in one file."""
+    text = TextConfig(width=64, layers=1, hidden=64, activation="quick_gelu", projection=projection)
+    vision = VisionConfig(64, layers=1, hidden=64, heads=1, activation="quick_gelu", patch=14, size=28, projection=projection)
+    save_file({**originals.filled(originals.tower(text)), **originals.filled(originals.image_tower(vision))}, path)
+    return path
+
+
+def test_a_clip_compares_pictures_with_their_prompts(bench: Bench, tmp_path: Path) -> None:
+    """By both halves of one: the mean cosine, in the numbers and upwards in the scatter; halves of two do not belong."""
+    whole, other = (clip_file(tmp_path / f"{n}.safetensors", n) for n in (32, 48))
+    vision, text = load_clip_vision(whole), load_clip([whole], "stable_diffusion")
+    seeing = replace(bench, judge=None, clip_vision=vision, clip_text=text, prompts=bench.prompts[:2])
+    measured = seeing.measure(setting(bench, "one step", 1.0, 1))
+    for images, prompt, cosine in zip(measured.images, bench.prompts, measured.clip_fidelity, strict=True):
+        said = text.encode(prompt)[0][1]["pooled_output"][0]
+        each = [vision.encode(images[k : k + 1]).image_embeds[0] for k in range(3)]
+        assert cosine == pytest.approx(sum(float(one @ said / one.norm() / said.norm()) for one in each) / 3, abs=1e-4)
+    report = Diversity().with_setting(bench.prompts, bench.seeds, measured)
+    line = numbers(report)["settings"][0]
+    assert line["clip_fidelity"]["prompts"] == list(measured.clip_fidelity)
+    assert line["clip_distance"]["mean"] > 0
+    assert "clip fidelity" in page(report)
+    assert scatter(report).tobytes() != scatter(replace(report, settings=(replace(measured, clip_fidelity=()),))).tobytes()
+    with pytest.raises(ValueError, match=r"48 numbers of a prompt, clip_vision 32 of a picture"):
+        replace(seeing, clip_text=load_clip([other], "stable_diffusion")).measure(setting(bench, "one step", 1.0, 1))

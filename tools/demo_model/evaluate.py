@@ -25,7 +25,7 @@ from .concepts import BACKGROUND_COLOURS, NOUNS, OBJECT_COLOURS, SCENES, STYLES
 from .diffusion import decode, dpmpp_2m, lcm
 from .export import load_lora
 from .grids import grid
-from .judge import BACKGROUNDS, Judge, half, load_judge
+from .judge import BACKGROUNDS, SHIPPED, Judge, half, load_judge
 from .paths import Paths, add_paths
 from .tokens import Compact, Tokenizer
 
@@ -199,6 +199,7 @@ def parse() -> argparse.Namespace:
     ap.add_argument("--unet", type=Path, default=Path("unet/final.pt"), help="a state below --work, as the following")
     ap.add_argument("--vae", type=Path, default=Path("vae/final.pt"))
     ap.add_argument("--lcm", type=Path, help="the few-step LoRA, to draw with it")
+    ap.add_argument("--judge", type=Path, default=SHIPPED)
     ap.add_argument("--out", type=Path, default=Path("grids"), help="folder below --work")
     ap.add_argument("--draw-steps", type=int, default=20)
     ap.add_argument("--cfg", type=float, default=4.0)
@@ -226,7 +227,7 @@ def main() -> None:
         grid(painter.pictures(painter.latents(sheet.prompts, sheet.seeds)), sheet.columns, sheet.labels).save(out / f"{name}.png")
     scores: dict[str, object] = {"seconds a picture": round(seconds_a_picture(painter), 2)}
     if a.scores:
-        judge = load_judge(paths.work / "judge.pt")
+        judge = load_judge(a.judge)
         for ask in (judged_nouns, judged_pairs, judged_styles):
             scores |= ask(painter, judge)
     (out / "scores.json").write_text(json.dumps(scores, indent=1))

@@ -1,4 +1,4 @@
-"""A small classifier of latents that scores what the model draws: nouns, backgrounds and styles.
+"""A small classifier of latents that scores what the model draws: nouns, backgrounds, styles and the colours of things.
 
 It is trained on the encoded training pictures, whole ones with one object and the halves of those with two.
 It looks at latents, so a picture that it knows may still be soft to the eye: the grids are the last word.
@@ -17,25 +17,30 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .clock import Clock, Threads
-from .concepts import BACKGROUND_COLOURS, NOUNS, SCENES, STYLES
+from .concepts import BACKGROUND_COLOURS, NOUNS, OBJECT_COLOURS, SCENES, STYLES, Thing
 from .dataset import Latents
 from .optimizers import Optimizers
 from .paths import Paths, add_paths
 
 BACKGROUNDS = [*SCENES, *BACKGROUND_COLOURS]
-CLASSES = (list(NOUNS), BACKGROUNDS, list(STYLES))
+CLASSES = (list(NOUNS), BACKGROUNDS, list(STYLES), list(OBJECT_COLOURS))
 HELD_OUT = 2000
+UNSAID = -100
+"""The answer where a thing has the colour it happens to have: nothing is learnt from it."""
+SHIPPED = Path(__file__).with_name("judge.safetensors")
 
 
 class Verdict(NamedTuple):
-    """Scores of the nouns, backgrounds and styles, (B, classes) each."""
+    """Scores of the nouns, backgrounds, styles and the colour of the thing, (B, classes) each."""
 
     noun: Tensor
     background: Tensor
     style: Tensor
+    colour: Tensor
 
 
 def half(z: Tensor, slot: int) -> Tensor:
@@ -63,19 +68,19 @@ class Judge(nn.Module):
 
 
 class Examples:
-    """Every object of the training pictures with its three answers."""
+    """Every object of the training pictures with its four answers."""
 
     def __init__(self, latents: Latents) -> None:
         self.latents = latents
         rows = [
-            (i, slot if len(scene["objs"]) == 2 else -1, *answers(thing["noun"], scene["bg"], scene["style"]))
+            (i, slot if len(scene["objs"]) == 2 else -1, *answers(thing, scene["bg"], scene["style"]))
             for i, scene in enumerate(latents.scenes)
             for slot, thing in enumerate(scene["objs"])
         ]
         self.rows = torch.tensor(rows)
 
     def take(self, ids: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Noised a little, since generated latents are not as clean; (B, 4, 16, 16) and (B, 3)."""
+        """Noised a little, since generated latents are not as clean; (B, 4, 16, 16) and (B, 4)."""
         rows = self.rows[torch.from_numpy(ids)]
         z = self.latents.draw(rows[:, 0].numpy(), generator)
         slot = rows[:, 1].view(-1, 1, 1, 1)
@@ -89,24 +94,34 @@ class Examples:
             yield self.take(rng.integers(len(self.rows) - HELD_OUT, size=size), generator)
 
 
-def answers(noun: str, background: str, style: str) -> tuple[int, int, int]:
+def answers(thing: Thing, background: str, style: str) -> tuple[int, int, int, int]:
     """The classes' numbers."""
-    return CLASSES[0].index(noun), CLASSES[1].index(background), CLASSES[2].index(style)
+    colour = thing.get("colour")
+    said = CLASSES[3].index(colour) if colour else UNSAID
+    return CLASSES[0].index(thing["noun"]), CLASSES[1].index(background), CLASSES[2].index(style), said
+
+
+def loss_of(verdict: Verdict, wanted: Tensor) -> Tensor:
+    """The cross entropies of the four questions, each averaged over the examples that answer it."""
+    known = (wanted != UNSAID).sum(0).clamp(min=1)
+    each = [F.cross_entropy(scores, wanted[:, k], ignore_index=UNSAID, reduction="sum") for k, scores in enumerate(verdict)]
+    return (torch.stack(each) / known).sum()
 
 
 @torch.no_grad()
 def accuracy(judge: Judge, examples: Examples) -> list[float]:
-    """On the held-out examples, for the three questions."""
+    """On the held-out examples, for the four questions."""
     judge.eval()
     n = len(examples.rows)
     z, wanted = examples.take(np.arange(n - HELD_OUT, n), torch.Generator().manual_seed(0))
-    return [float((scores.argmax(1) == wanted[:, k]).float().mean()) for k, scores in enumerate(judge(z))]
+    known = wanted != UNSAID
+    return [float((scores.argmax(1) == wanted[:, k])[known[:, k]].float().mean()) for k, scores in enumerate(judge(z))]
 
 
-def load_judge(path: Path) -> Judge:
-    """A trained one."""
+def load_judge(path: Path = SHIPPED) -> Judge:
+    """A trained one; the file has it in half precision."""
     judge = Judge()
-    judge.load_state_dict(torch.load(path))
+    judge.load_state_dict(load_file(path))
     return judge.eval()
 
 
@@ -114,6 +129,7 @@ def main() -> None:
     """Trains the judge and says how good it is."""
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_paths(ap)
+    ap.add_argument("--out", type=Path, default=SHIPPED)
     ap.add_argument("--steps", type=int, default=1500)
     ap.add_argument("--minutes", type=float, default=5, help="how long, when --steps is 0")
     ap.add_argument("--batch", type=int, default=64)
@@ -130,12 +146,12 @@ def main() -> None:
     while clock.progress < 1:
         threads.tick()
         z, wanted = next(source)
-        loss = torch.stack([F.cross_entropy(scores, wanted[:, k]) for k, scores in enumerate(judge(z))]).sum()
+        loss = loss_of(judge(z), wanted)
         optimizers.step(loss, clock.rate(50, 0.2, 0.01))
         if clock.tick():
             print(f"{clock.i} {clock.seconds:.0f}s loss {loss.item():.3f}", flush=True)
-    print("held out: nouns {:.1%}, backgrounds {:.1%}, styles {:.1%}".format(*accuracy(judge, examples)))
-    torch.save(judge.state_dict(), paths.work / "judge.pt")
+    print("held out: nouns {:.1%}, backgrounds {:.1%}, styles {:.1%}, colours {:.1%}".format(*accuracy(judge, examples)))
+    save_file({name: t.half() if t.is_floating_point() else t for name, t in judge.state_dict().items()}, a.out)
 
 
 if __name__ == "__main__":
