@@ -105,6 +105,21 @@ def dual_cfg_guider(
     return guidance.dual_cfg_guider(model, cond1, cond2, negative, cfg_conds, cfg_cond2_negative, style == "nested")
 
 
+@node("DualModelGuider", category="sampling/custom_sampling/guiders", search_aliases=("autoguidance",))
+def dual_model_guider(
+    model: Model,
+    model_negative: Model | None = None,
+    *,
+    positive: Conditioning,
+    cfg: Cfg = 4.0,
+    negative: Conditioning | None = None,
+) -> Guider:
+    """Guidance with the negative prediction of another model; without a negative prompt that of no text at all."""
+    from engine.diffusion.two_models import two_model_guider
+
+    return two_model_guider(model, model_negative, positive, negative, cfg)
+
+
 @node("PerpNegGuider", category="_for_testing", experimental=True)
 def perp_neg_guider(
     model: Model,

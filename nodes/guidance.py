@@ -8,6 +8,7 @@ from annotated_types import Interval
 
 from engine.node import Round, Step, node
 from engine.types import Conditioning, Model
+from nodes.sizes import FineShare
 
 Norm = Annotated[float, Interval(ge=0.0, le=50.0), Step(0.1)]
 
@@ -107,3 +108,14 @@ def video_triangle_cfg_guidance(
     from engine.diffusion.rules import triangle_cfg
 
     return model.with_rule(triangle_cfg(min_cfg))
+
+
+@node("CFGOverride", category="advanced/guidance", title="CFG Override")
+def cfg_override(
+    model: Model,
+    cfg: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.1), Round(0.01)] = 1.0,
+    start_percent: FineShare = 0.0,
+    end_percent: FineShare = 1.0,
+) -> Model:
+    """Another guidance scale over a share of the sampling; of several that meet, the one nearest to the sampler holds."""
+    return model.with_scale(cfg, start_percent, end_percent)

@@ -96,7 +96,7 @@ def lora_loader_blocks(
     return Adapted(adapted_model, adapted_clip or clip)
 
 
-@node("LoraSave", category="_for_testing", title="Extract and Save Lora", output=True)
+@node("LoraSave", category="_for_testing", title="Extract and Save Lora", output=True, experimental=True)
 def lora_save(
     filename_prefix: str = "loras/ComfyUI_extracted_lora",
     rank: Annotated[int, Interval(ge=1, le=4096)] = 8,

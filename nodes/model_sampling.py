@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from engine.node import Round, Step, node
 from engine.types import Model
-from nodes.sizes import MAX_RESOLUTION
+from nodes.sizes import MAX_RESOLUTION, Share
 
 Shift = Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)]
 WideSigma = Annotated[float, Interval(ge=0.0, le=1000.0), Step(0.001), Round(False)]
@@ -104,8 +104,10 @@ def rescale_cfg(model: Model, multiplier: Annotated[float, Interval(ge=0.0, le=1
 
 
 @node("DifferentialDiffusion", category="_for_testing", title="Differential Diffusion", experimental=True)
-def differential_diffusion(model: Model) -> Model:
-    """Let a soft inpainting mask say how much each place may change."""
+def differential_diffusion(model: Model, strength: Share = 1.0) -> Model:
+    """Let a soft inpainting mask say how much each place may change; with less strength it also blends as other masks do."""
+    from functools import partial
+
     from engine.diffusion.model import differential
 
-    return model.with_denoise_mask(differential)
+    return model.with_denoise_mask(differential if strength == 1.0 else partial(differential, strength=strength))

@@ -151,6 +151,17 @@ def split_sigmas_denoise(sigmas: Sigmas, denoise: Share = 1.0) -> Halves:
     return Halves(Sigmas(sigmas[: len(sigmas) - kept]), Sigmas(sigmas[len(sigmas) - kept - 1 :]))
 
 
+@node("ManualSigmas", category="sampling/custom_sampling/sigmas", experimental=True)
+def manual_sigmas(sigmas: str = "1, 0.5") -> Sigmas:
+    """The noise levels written down, whatever stands between the numbers; a run to the end needs a last one of 0."""
+    import re
+
+    import torch
+
+    found = re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", sigmas)
+    return Sigmas(torch.tensor([float(number) for number in found]))
+
+
 @node("FlipSigmas", category="sampling/custom_sampling/sigmas")
 def flip_sigmas(sigmas: Sigmas) -> Sigmas:
     """Backwards, for turning a picture into noise; a start at 0 is moved off it a little."""

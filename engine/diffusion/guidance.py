@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +146,8 @@ class Guided:
 
     def __call__(self, x: Tensor, sigma: Tensor, needs_negative: bool = False) -> Tensor:
         guidance, rule, mask = self.guider.model.guidance, self.guider.rule, None
+        scale = guidance.scale(float(sigma))
+        rule = rule if scale is None or isinstance(rule, Plain) else replace(rule, cfg=scale)  # type: ignore[type-var]
         names = rule.names(float(sigma))
         if (needs_negative or guidance.needs_negative) and "negative" in self.entries and "negative" not in names:
             names = (*names, "negative")

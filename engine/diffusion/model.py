@@ -34,6 +34,15 @@ DenoiseMask = Callable[[Parametrization, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Override:
+    """Another guidance scale where first_sigma >= sigma > last_sigma."""
+
+    cfg: float
+    first_sigma: float
+    last_sigma: float
+
+
+@dataclass(frozen=True)
 class Guidance:
     """How predictions become one, beside the formula of the guider: see ``rules``."""
 
@@ -43,6 +52,12 @@ class Guidance:
     needs_negative: bool = False  # also at cfg 1, where it is otherwise not evaluated
     beside: Mapping[str, Conditioning] = field(default_factory=dict)  # conditionings the formulas evaluate themselves
     reuse: Reuse | None = None  # when predictions are guessed from earlier ones
+    scales: tuple[Override, ...] = ()  # in place of the guider's; the last one that holds
+
+    def scale(self, sigma: float) -> float | None:
+        """The guidance scale at sigma, if it is not the guider's."""
+        held = (one.cfg for one in reversed(self.scales) if one.last_sigma < sigma <= one.first_sigma)
+        return next(held, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +108,12 @@ class Model:
         needs = self.guidance.needs_negative or needs_negative
         return replace(self, guidance=replace(self.guidance, after=(*self.guidance.after, change), needs_negative=needs))
 
+    def with_scale(self, cfg: float, start: float, end: float) -> Self:
+        """Guided at ``cfg`` from one share of the noise schedule to another, whatever the guider says."""
+        first, last = (self.sampling.percent_to_sigma(share) for share in (start, end))
+        scale = Override(cfg, first, -1.0 if end >= 1.0 else last)
+        return replace(self, guidance=replace(self.guidance, scales=(*self.guidance.scales, scale)))
+
     def with_reuse(self, reuse: Reuse | None) -> Self:
         return replace(self, guidance=replace(self.guidance, reuse=reuse))
 
@@ -123,11 +144,13 @@ def parametrization_of(prediction: Prediction) -> Parametrization:
     return parametrization.edm_v(p.sigma_min, p.sigma_max, p.sigma_data)
 
 
-def differential(sampling: Parametrization, sigma: Tensor, mask: Tensor, sigmas: Tensor) -> Tensor:
+def differential(sampling: Parametrization, sigma: Tensor, mask: Tensor, sigmas: Tensor, strength: float = 1.0) -> Tensor:
     """Differential diffusion: under a soft mask each place joins once the share of the run still to go falls to its value.
 
-    Levin & Fried 2023, https://arxiv.org/abs/2306.00950. Shares are of the timesteps between the schedule's ends.
+    Levin & Fried 2023, https://arxiv.org/abs/2306.00950. Shares are of the timesteps between the schedule's ends. With less
+    ``strength`` a part of the soft mask itself is in it; at 0 it is that alone.
     """
     first, last = sampling.timestep(sigmas[0]), sampling.timestep(sigmas[-1].clamp(min=sampling.sigma_min))
     share = (sampling.timestep(sigma) - last) / (first - last)
-    return (mask >= share.to(mask.device)).to(mask.dtype)
+    joined = (mask >= share.to(mask.device)).to(mask.dtype)
+    return joined if strength == 1.0 else mask + (joined - mask) * strength
