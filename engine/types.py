@@ -80,6 +80,7 @@ class Latent(TypedDict):
     noise_mask: NotRequired[Tensor]
     batch_index: NotRequired[list[int]]
     type: NotRequired[str]
+    vae: NotRequired[str]  # whose VAE made it, or is to: latents of other families look alike and decode to wrong colours
 
 
 class Audio(TypedDict):

@@ -19,6 +19,9 @@ FrameOverlap = Annotated[int, Interval(ge=4, le=4096), Step(4), Advanced(), Doc(
 @node("VAEDecode", category="latent", title="VAE Decode")
 def vae_decode(samples: Latent, vae: Vae) -> Image:
     """The picture of a latent."""
+    from engine.diffusion.latent_format import check_kin
+
+    check_kin(samples.get("vae"), vae.whose, "the VAE is")
     images = vae.decode(samples["samples"])
     return Image(images.flatten(0, 1) if images.ndim == 5 else images)
 
@@ -33,15 +36,23 @@ def vae_decode_tiled(
     temporal_overlap: FrameOverlap = 8,
 ) -> Image:
     """The picture of a latent, decoded in tiles: slower, but in little memory."""
+    from engine.diffusion.latent_format import check_kin
+
+    check_kin(samples.get("vae"), vae.whose, "the VAE is")
     overlap = overlap if tile_size >= overlap * 4 else tile_size // 4
     images = vae.decode_tiled(samples["samples"], tile=tile_size, overlap=overlap)
     return Image(images.flatten(0, 1) if images.ndim == 5 else images)
 
 
+def made_by(vae: Vae, latent: Latent) -> Latent:
+    """The latent with whose VAE made it, where that is known."""
+    return {**latent, "vae": vae.whose} if vae.whose else latent
+
+
 @node("VAEEncode", category="latent", title="VAE Encode")
 def vae_encode(pixels: Image, vae: Vae) -> Latent:
     """The latent of a picture."""
-    return {"samples": vae.encode(pixels)}
+    return made_by(vae, {"samples": vae.encode(pixels)})
 
 
 @node("VAEEncodeTiled", category="_for_testing", title="VAE Encode (Tiled)")
@@ -54,7 +65,7 @@ def vae_encode_tiled(
     temporal_overlap: FrameOverlap = 8,
 ) -> Latent:
     """The latent of a picture, encoded in tiles: slower, but in little memory."""
-    return {"samples": vae.encode_tiled(pixels, tile=tile_size, overlap=overlap)}
+    return made_by(vae, {"samples": vae.encode_tiled(pixels, tile=tile_size, overlap=overlap)})
 
 
 @node("VAEEncodeForInpaint", category="latent/inpaint", title="VAE Encode (for Inpainting)")
@@ -66,4 +77,4 @@ def vae_encode_for_inpaint(
 
     image, hole = crop_to_cells(pixels, mask, vae.spatial)
     greyed, noise_mask = mask_for_encoding(image, hole, grow_mask_by)
-    return {"samples": vae.encode(greyed), "noise_mask": noise_mask}
+    return made_by(vae, {"samples": vae.encode(greyed), "noise_mask": noise_mask})

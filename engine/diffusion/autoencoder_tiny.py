@@ -1,7 +1,8 @@
 """TAESD: an autoencoder of a few megabytes that gives nearly what a family's own gives, for previews and for haste.
 
-https://github.com/madebyollin/taesd (MIT), also taesdxl, and taesd3 and taef1 for latents of 16 channels. One file a side, layers by number; or both in diffusers' layout. The network is
-diffusers' ``AutoencoderTiny``. It works on the latent as the denoiser sees it, which no shape tells: the file's name does.
+https://github.com/madebyollin/taesd (MIT), also taesdxl, and taesd3 and taef1 for latents of 16 channels. One file a side,
+layers by number; or both in diffusers' layout. The network is diffusers' ``AutoencoderTiny``. It works on the latent as the
+denoiser sees it, which no shape tells: the file's name does.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ def as_vae(path: Path, tensors: Tensors, place: Place) -> Vae | None:
     if found is None:
         return None
     channels, both = found
-    return Vae(both, channels, SPATIAL, place, latent=latent_of(path.name, channels))
+    latent = latent_of(path.name, channels)
+    return Vae(both, channels, SPATIAL, place, whose="" if latent is None else latent.vae, latent=latent)
 
 
 def load_pair(name: str, paths: Mapping[str, Path], place: Place | None = None) -> Vae:

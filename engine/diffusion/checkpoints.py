@@ -82,6 +82,7 @@ def load_checkpoint(
     found = bind(file)
     text = {} if found.prefix == "" else stacks.find(found.family.text, file.tensors)
     vae_prefix, vae = _vae(file, place) if found.prefix else ("", None)
+    vae = vae and replace(vae, whose=found.family.latent.vae)
     used = {prefix + row.source for prefix, part in text.items() for row in part.keymap}
     used |= {vae_prefix + row.source for row in vae.part.keymap} if vae is not None else set()
     seen_prefix, seen = _vision(file, [prefix for prefix in vision.PREFIXES if prefix]) if found.prefix else ("", None)

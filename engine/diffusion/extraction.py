@@ -30,8 +30,8 @@ def extract(
 ) -> dict[str, Tensor]:
     """The LoRA (float16) of all the patches of ``difference`` and ``text`` make: their weights are the change.
 
-    Names are kohya's: for SDXL those of the original network. Matrices and kernels become the best product of ``rank``, or are kept whole if ``full``; biases and norms are kept whole if
-    ``bias``.
+    Names are kohya's: for SDXL those of the original network. Matrices and kernels become the best product of ``rank``, or are
+    kept whole if ``full``; biases and norms are kept whole if ``bias``.
     """
     places: list[tuple[str, Part, tuple[Patch, ...], bool]] = []
     if difference is not None:

@@ -27,6 +27,7 @@ class LatentFormat:
     rgb: tuple[tuple[float, float, float], ...] = ()  # preview: one row a channel, of the latent as the denoiser sees it
     rgb_bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
     tiny: str = ""  # how the files of its TAESD are called
+    vae: str = ""  # whose VAE makes it, for people; formats of one VAE say the same
 
     def inside(self, z: Tensor) -> Tensor:
         """From the VAE's latent (B, C, ...) to the denoiser's."""
@@ -56,6 +57,15 @@ class LatentFormat:
 
     def _vectors(self, z: Tensor) -> tuple[Tensor | float, Tensor | float]:
         return _vector(self.shift, z), _vector(self.scale, z)
+
+
+def check_kin(is_for: str | None, wanted: str, who: str) -> None:
+    """ValueError if a latent is known to be for another VAE than is ``wanted`` by ``who``: no shape tells the two apart."""
+    if is_for and wanted and is_for != wanted:
+        raise ValueError(
+            f"this latent is {is_for}'s, {who} {wanted}'s: they look alike, but colours come out wrong."
+            " Use the VAE of the model that works on the latent, or decode it and encode the picture anew."
+        )
 
 
 def _vector(values: Sequence[float], like: Tensor) -> Tensor | float:

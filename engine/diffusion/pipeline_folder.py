@@ -45,7 +45,9 @@ def load_folder(path: Path, place: Place | None = None, embeddings: FindEmbeddin
     wanted = {f"clip_{slot.name}" for slot in stacks.STACKS.get(found.family.text, ())}
     whole = bool(wanted) and wanted == {tower.role for tower in parts}
     clip = Clip(stacks.assemble(found.family.text, parts), place, embeddings) if whole else None
-    return Checkpoint(path, found.family, part, place, clip, _vae(path, place), metadata=metadata)
+    vae = _vae(path, place)
+    vae = vae and replace(vae, whose=found.family.latent.vae)
+    return Checkpoint(path, found.family, part, place, clip, vae, metadata=metadata)
 
 
 def _read(folder: Path) -> TensorFile | None:

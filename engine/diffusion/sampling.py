@@ -16,7 +16,7 @@ from engine.diffusion.conditioning import Conditioning
 from engine.diffusion.families.family import repeat_to
 from engine.diffusion.guidance import Guider, Inpaint, cfg_guider
 from engine.diffusion.journal import Journal
-from engine.diffusion.latent_format import LatentFormat
+from engine.diffusion.latent_format import LatentFormat, check_kin
 from engine.diffusion.model import Model
 from engine.diffusion.noise import Draws, starting_noise
 from engine.diffusion.preview import Draw, preview
@@ -116,6 +116,7 @@ def sample(
         return run(guider, noise, sampler, sigmas, latent)
     latent_format, sampling = model.family.latent, model.sampling
     samples = fitted(latent["samples"], latent_format)
+    check_kin(latent.get("vae"), latent_format.vae, "the model is")
     if len(sigmas) < 2:
         return {**latent, "samples": samples}, {**latent, "samples": samples}
     with ExitStack() as stack:
@@ -150,6 +151,7 @@ def with_noise(model: Model, noise: LatentNoise, sigmas: Tensor, latent: Latent)
         return latent
     latent_format = model.family.latent
     samples = fitted(latent["samples"], latent_format)
+    check_kin(latent.get("vae"), latent_format.vae, "the model is")
     eps = noise.generate_noise({**latent, "samples": samples})
     sigma = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
     clean = latent_format.inside(samples) if samples.any() else samples
@@ -157,7 +159,8 @@ def with_noise(model: Model, noise: LatentNoise, sigmas: Tensor, latent: Latent)
 
 
 def _outside(latent: Latent, x: Tensor, latent_format: LatentFormat) -> Latent:
-    return {**latent, "samples": latent_format.outside(x).cpu()}
+    ended: Latent = {**latent, "samples": latent_format.outside(x).cpu()}
+    return {**ended, "vae": latent_format.vae} if latent_format.vae else ended
 
 
 def fitted(samples: Tensor, latent_format: LatentFormat) -> Tensor:

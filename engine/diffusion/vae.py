@@ -26,6 +26,7 @@ class Vae:
     place: Place = field(default_factory=PlaceOnCpu)
     dtype: torch.dtype | None = None  # None: ``place`` decides
     together: int = 0  # of a film: so many frames (of the batch) are decoded at once, and see each other
+    whose: str = ""  # as ``LatentFormat.vae``, where it is known
     latent: LatentFormat | None = None  # set: it was made for latents as a denoiser of that format sees them
 
     def with_dtype(self, dtype: torch.dtype | None) -> Vae:

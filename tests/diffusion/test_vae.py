@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ from hypothesis import strategies as st
 from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.families.sd1 import LATENT
 from engine.diffusion.parts import PlaceOnCpu
+from engine.diffusion.sampling import RandomNoise, with_noise
 from engine.diffusion.tiles import boxes, tiled
 from engine.diffusion.vae import Vae
+from engine.types import Image, Latent
+from nodes.vae import vae_decode, vae_encode
+from tests.diffusion.test_checkpoints import saved, sd1, sdxl
 
 DEMO = Path(__file__).parents[2] / "models" / "checkpoints" / "loom-demo.safetensors"
 
@@ -138,3 +143,20 @@ def test_the_blend_is_as_smooth_in_an_enlarged_picture() -> None:
     assert (row[0], row[-1]) == (0.0, 1.0)
     assert float(row.diff().max()) < 1.05 / (8 * 8)
     assert float(row.diff().min()) >= 0
+
+
+def test_latents_of_another_family_are_refused_where_it_is_known(tmp_path: Path) -> None:
+    """Their shapes are the same; what a checkpoint's VAE made and what its model sampled says whose it is."""
+    one, other = (load_checkpoint(saved(tmp_path / f"{i}.safetensors", t)) for i, t in enumerate((sd1(), sdxl())))
+    assert one.vae is not None
+    assert other.vae is not None
+    latent = vae_encode(Image(picture(64, 64)), other.vae)
+    assert vae_decode(latent, other.vae).shape == vae_decode(latent, replace(one.vae, whose="")).shape == (1, 64, 64, 3)
+    with pytest.raises(ValueError, match="this latent is Stable Diffusion XL's, the VAE is Stable Diffusion 1 and 2's"):
+        vae_decode(latent, one.vae)
+    empty: Latent = {"samples": torch.zeros(1, 4, 8, 8)}
+    sigmas = torch.tensor([1.0, 0.0])
+    sampled = with_noise(one.model, RandomNoise(1), sigmas, empty)
+    vae_decode(sampled, one.vae)
+    with pytest.raises(ValueError, match="this latent is Stable Diffusion 1 and 2's, the model is Stable Diffusion XL's"):
+        with_noise(other.model, RandomNoise(1), sigmas, sampled)

@@ -20,6 +20,7 @@ from engine.diffusion.parts import KeyMap, Tensors
 LATENT = LatentFormat(
     name="sd1",
     tiny="taesd",
+    vae="Stable Diffusion 1 and 2",
     scale=(0.18215,),
     rgb=((0.3444, 0.1385, 0.0670), (0.1247, 0.4027, 0.1494), (-0.3192, 0.2513, 0.2103), (-0.1307, -0.1874, -0.7445)),
 )

@@ -20,7 +20,7 @@ from engine.diffusion.parts import KeyMap, Tensors
 
 RGB = ((0.3816, 0.4930, 0.5320), (-0.3753, 0.1631, 0.1739), (0.1770, 0.3588, -0.2048), (-0.4350, -0.2644, -0.4289))
 
-LATENT = LatentFormat(name="sdxl", scale=(0.13025,), rgb=RGB, tiny="taesdxl")
+LATENT = LatentFormat(name="sdxl", scale=(0.13025,), rgb=RGB, tiny="taesdxl", vae="Stable Diffusion XL")
 
 MODULES = {"label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2"}
 
@@ -150,4 +150,4 @@ def _latent(loose: Tensors) -> LatentFormat:
         return LATENT
     mean = tuple(float(value) for value in loose["edm_mean"].flatten())
     spread = tuple(float(value) for value in loose["edm_std"].flatten())
-    return LatentFormat(name="playground25", scale=tuple(0.5 / value for value in spread), shift=mean, rgb=RGB)
+    return LatentFormat(name="playground25", scale=tuple(0.5 / value for value in spread), shift=mean, rgb=RGB, vae=LATENT.vae)
