@@ -10,12 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.diffusion import parametrization
 from engine.diffusion.guidance import cfg_guider
+from engine.diffusion.model import Model
 from engine.diffusion.noise import Draws
+from engine.diffusion.parametrization import Parametrization
 from engine.diffusion.samplers import SAMPLERS, Sampler
 from engine.diffusion.samplers.lcm_upscale import LcmUpscale
 from engine.diffusion.samplers.tcd import Tcd
 from engine.diffusion.sampling import NoNoise, RandomNoise, sample, schedule
+from engine.diffusion.schedules import sigmas_for
 from engine.diffusion.timeline import Point, Segment, Timeline, refine, sample_timeline
 from engine.diffusion.timeline_presets import PRESETS, Plan
 from engine.diffusion.timeline_run import TimelineSampler, Turn
@@ -148,3 +152,28 @@ def test_a_sampler_that_enlarges_may_come_first_or_last() -> None:
     for before, after in ((grows, stays), (stays, grows)):
         first, second = Segment(demo_model(), 1.0, sampler=before), Segment(demo_model(), 1.0, Point(3, "step"), sampler=after)
         assert along(Timeline((first, second)), stays).shape == (1, 4, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [parametrization.discrete("eps"), parametrization.discrete("v", zsnr=True), parametrization.flow(3.0), parametrization.edm()],
+    ids=["eps", "zero terminal v", "flow", "edm"],
+)  # fmt: skip
+def test_a_moment_in_any_unit_is_one_level_on_every_kind_of_model(sampling: Parametrization) -> None:
+    """Step k, its sigma in four digits, and the share of the schedule are the same stages; the last two on any schedule."""
+    model, sigmas = demo_model().with_sampling(sampling), sigmas_for(sampling, "normal", 6)
+    for k in (1, 3, 5):
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            share = (low + high) / 2
+            low, high = (share, high) if sampling.percent_to_sigma(share) > float(sigmas[k]) else (low, share)
+        moments = Point(k, "step"), Point(float(f"{float(sigmas[k]):.4g}")), Point(low, "percent")
+        for levels in (sigmas, sigmas_for(sampling, "karras", 17)):
+            first, *others = ([s.first for s in segmented(model, at).stages(levels)] for at in moments[levels is not sigmas :])
+            assert all(other == pytest.approx(first, rel=2e-3) for other in others)
+        owners = [[Turn(segmented(model, at).stages(sigmas)).owner(float(sigma)) for sigma in sigmas[:-1]] for at in moments]
+        assert owners == [[0] * k + [1] * (6 - k)] * 3
+
+
+def segmented(model: Model, at: Point) -> Timeline:
+    return Timeline((Segment(model, 4.0), Segment(model, 1.0, at)))
