@@ -21,6 +21,8 @@ class Editor:
         self.problems: list[str] = []
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
+        # Asked for only when a test presses the key, a busy page handles the key first and opens a choice nobody is told of.
+        page.on("filechooser", lambda chooser: None)
 
     def load(self, query: str = "") -> "Editor":
         self.page.goto(f"{self.base}/?test=1{query}", wait_until="commit", timeout=LOAD_SECONDS * 1000)

@@ -110,16 +110,10 @@ def test_a_picture_of_comfyui_opens_its_workflow(newcomer, tmp_path):
     info.add_text("workflow", json.dumps(told["workflow"]))
     path = tmp_path / "ComfyUI_00042_.png"
     Image.new("RGB", (64, 64), "teal").save(path, pnginfo=info)
-    chosen = []
-    newcomer.page.once("filechooser", lambda chooser: chosen.append(chooser))
-    for _ in range(5):  # what was open before may take the focus back as it closes; a person presses again
-        newcomer.settle()
-        newcomer.focus()
+    newcomer.focus()
+    with newcomer.page.expect_file_chooser() as chooser:
         newcomer.page.keyboard.press("Control+o")
-        newcomer.page.wait_for_timeout(1500)
-        if chosen:
-            break
-    chosen[0].set_files(path)
+    chooser.value.set_files(path)
     newcomer.until(f"() => {DOC}.name.value === 'ComfyUI_00042_'")
     assert len(newcomer.graph()["nodes"]) == len(told["workflow"]["nodes"])
 
