@@ -1,4 +1,4 @@
-"""Conditioning by pictures: unCLIP, Stable Video Diffusion, Stable Zero123."""
+"""Conditioning by pictures: unCLIP, Stable Video Diffusion, Stable Zero123, Stable Video 3D."""
 
 from __future__ import annotations
 
@@ -104,6 +104,26 @@ def stable_zero123_conditioning_batched(
     return PicturePrompt(positive, negative, {**latent, "batch_index": [0] * batch_size})
 
 
+@node("SV3D_Conditioning", category="conditioning/3d_models")
+def sv3d_conditioning(
+    clip_vision: ClipVision,
+    init_image: Image,
+    vae: Vae,
+    width: Side = 576,
+    height: Side = 576,
+    video_frames: Count4096 = 21,
+    elevation: Annotated[float, Interval(ge=-90.0, le=90.0), Step(0.1), Round(False)] = 0.0,
+) -> PicturePrompt:
+    """A turn around an object on white, from its picture: the last frame is the picture's own side. Degrees above the horizon."""
+    import torch
+
+    from engine.diffusion.families.sv3d import orbit
+
+    seen, pixels = _looked_at(clip_vision, init_image, width, height)
+    cameras = {"elevation": [elevation] * video_frames, "azimuth": orbit(video_frames)}
+    return _prompt(seen, torch.zeros_like(seen), vae.encode(pixels), video_frames, **cameras)
+
+
 def _looked_at(clip_vision: ClipVision, image: Image, width: int, height: int) -> tuple[Tensor, Tensor]:
     """What the image encoder sees (b, 1, C), and the picture at that size, cut around its middle."""
     from engine.diffusion.pixels.resize import resize
@@ -112,7 +132,7 @@ def _looked_at(clip_vision: ClipVision, image: Image, width: int, height: int) -
     return seen, resize(image[..., :3].movedim(-1, 1), width, height, "bilinear", "center").movedim(1, -1)
 
 
-def _prompt(positive: Tensor, negative: Tensor, picture: Tensor, batch: int, **options: float) -> PicturePrompt:
+def _prompt(positive: Tensor, negative: Tensor, picture: Tensor, batch: int, **options: float | list[float]) -> PicturePrompt:
     """The two conditionings with the picture's latent, nothing for the negative, and a blank latent of that size."""
     import torch
 

@@ -29,6 +29,7 @@ from engine.run import Job
 from engine.settings import Settings
 from tests.diffusion import originals
 from tests.diffusion.test_film import checkpoint as film_checkpoint
+from tests.diffusion.test_orbit import checkpoint as orbit_checkpoint
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted((PROJECT / "workflows" / "families").glob("*.json"))
@@ -97,6 +98,7 @@ def sd2_models(folder: Path) -> None:
     unet(folder / "checkpoints", "sd21-unclip-h.ckpt", UnCLIP(originals.UNCLIP_TINY), stats, **words, **VAE,
          embedder__model__visual__=eye)  # fmt: skip
     film_checkpoint(folder / "checkpoints" / "svd.safetensors")
+    orbit_checkpoint(folder / "checkpoints" / "sv3d_p.safetensors")
 
 
 def sdxl_models(folder: Path) -> None:
@@ -204,7 +206,7 @@ def test_a_familys_workflow_runs_on_its_family(path: Path, studio: Studio) -> No
     for picture in pictures:
         image = Image.open(picture)
         assert image.size[0] >= 64
-        assert getattr(image, "n_frames", 1) == (3 if path.stem.startswith("svd") else 1)
+        assert getattr(image, "n_frames", 1) == (3 if path.stem.startswith(("svd", "sv3d")) else 1)
         assert np.asarray(image.convert("RGB")).std() > 1, "flat: nothing was drawn"
 
 

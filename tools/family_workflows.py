@@ -373,6 +373,22 @@ def zero123() -> Prompt:
     return p
 
 
+def sv3d() -> Prompt:
+    p = Prompt(
+        "A turn around an object: Stable Video 3D",
+        "A picture of one thing on white; the last frame is its own side. `sv3d_p.safetensors` looks from any height "
+        "(*elevation*), `sv3d_u.safetensors` from the picture's. Put either into models/checkpoints. Guidance rises, then falls.",
+    )
+    key = p.add("ImageOnlyCheckpointLoader", ckpt_name="sv3d_p.safetensors")
+    told = p.add("SV3D_Conditioning", clip_vision=[key, 1], init_image=[p.add("LoadImage", image=PICTURE), 0], vae=[key, 2],
+                 width=576, height=576, video_frames=21, elevation=10.0)  # fmt: skip
+    guided = p.add("VideoTriangleCFGGuidance", model=[key, 0], min_cfg=1.0)
+    film = p.sample([guided, 0], [told, 0], [told, 1], [told, 2], steps=50, cfg=2.5, scheduler="karras")
+    frames = p.add("VAEDecode", samples=film, vae=[key, 2])
+    p.add("SaveAnimatedWEBP", images=[frames, 0], filename_prefix="sv3d", fps=8.0, lossless=False, quality=85, method="default")
+    return p
+
+
 WORKFLOWS = {
     "sd1-inpaint-model": sd1_inpaint,
     "sd1-instruct-pix2pix": sd1_instruct,
@@ -394,6 +410,7 @@ WORKFLOWS = {
     "sdxl-fooocus-inpaint": sdxl_fooocus,
     "svd-image-to-video": svd,
     "stable-zero123": zero123,
+    "sv3d-orbit": sv3d,
 }
 
 

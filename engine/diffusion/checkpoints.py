@@ -85,6 +85,7 @@ def load_checkpoint(
     vae = vae and replace(vae, whose=found.family.latent.vae)
     used = {prefix + row.source for prefix, part in text.items() for row in part.keymap}
     used |= {vae_prefix + row.source for row in vae.part.keymap} if vae is not None else set()
+    used |= prefixes.superseded(file.tensors, vae_prefix)
     seen_prefix, seen = _vision(file, [prefix for prefix in vision.PREFIXES if prefix]) if found.prefix else ("", None)
     used |= {seen_prefix + row.source for row in seen.keymap} if seen is not None else set()
     _check_names(found, used, file)

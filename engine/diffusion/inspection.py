@@ -91,6 +91,8 @@ def inspect(path: Path) -> Report:
         parts |= stacks.find(family.text, file.tensors)
         parts |= _vae(file.tensors) | _vision(file.tensors)
     used = {prefix + row.source for prefix, part in parts.items() for row in part.keymap} | family.flags().keys()
+    for prefix in parts:
+        used |= prefixes.superseded(file.tensors, prefix)
     left = [name for name in found.part.stored if found.prefix + name not in used]
     left += [name for name in file.tensors if not name.startswith(found.prefix) and name not in used]
     whole = f"{family.title} {'checkpoint' if len(parts) > 1 else 'denoiser'}"

@@ -10,7 +10,8 @@ from engine.diffusion.parts import Part, Tensors, under
 DENOISER = ("model.diffusion_model.", "model.model.", "model.", "diffusion_model.", "")
 """Where the denoiser lies; the first under which a family recognises it."""
 
-VAE = ("first_stage_model.", "vae.", "")
+VAE = ("first_stage_model.", "vae.", "conditioner.embedders.1.encoder.", "")
+"""Where the VAE lies. In Stable Video 3D the usual place has a decoder alone; its encoder's copy of the VAE is whole."""
 
 STRAY = re.compile(
     r"""^(
@@ -70,6 +71,11 @@ def candidates(tensors: Tensors, prefixes: Iterable[str]) -> Iterable[tuple[str,
 def strangers(names: Iterable[str]) -> list[str]:
     """Those names that are neither known strays nor anything else."""
     return [name for name in names if not STRAY.match(name)]
+
+
+def superseded(names: Iterable[str], vae: str) -> set[str]:
+    """The half of a VAE in the usual place, where the whole one lies under ``vae``."""
+    return {name for name in names if name.startswith(VAE[0])} if vae.startswith("conditioner.") else set()
 
 
 def strangers_in(part: Part) -> list[str]:
