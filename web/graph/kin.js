@@ -29,6 +29,8 @@ const FROM = /** @type {Record<string, string[]>} */ ({
 });
 /** Families that understand each other's files. */
 const NEAR = [['flux', 'chroma']];
+/** Families of one VAE; another's latents look alike, but their colours come out wrong. */
+const SHARED = [['sd1', 'sd2', 'svd'], ['sdxl', 'sdxl_refiner']];
 /** @type {Kin} */
 const NOTHING = {};
 
@@ -107,6 +109,7 @@ export class Kinship {
       else if (type === 'LATENT') {
         const by = model ?? vae;
         if (by?.kin.channels && kin.channels && by.kin.channels !== kin.channels) found.set(slot, { key: model ? 'why.latentModel' : 'why.latentVae', vars: { has: kin.channels, takes: by.kin.channels } });
+        else if (by && apart(by.kin, kin)) found.set(slot, { key: 'why.latentKin', vars: { has: String(kin.title), takes: String(by.kin.title) } });
       }
     }
     return found;
@@ -157,4 +160,10 @@ export class Kinship {
 function strangers(a, b) {
   if (!a.family || !b.family || a.family === b.family) return false;
   return !NEAR.some((pair) => pair.includes(/** @type {string} */ (a.family)) && pair.includes(/** @type {string} */ (b.family)));
+}
+
+/** Whether two are known to have other VAEs. @param {Kin} a @param {Kin} b */
+function apart(a, b) {
+  const [one, other] = [a, b].map(({ family }) => SHARED.findIndex((group) => group.includes(String(family))));
+  return one !== other && one >= 0 && other >= 0;
 }

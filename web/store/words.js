@@ -71,7 +71,7 @@ export const EN = {
   'cmd.modeSelect': 'Dragging empty canvas selects', 'cmd.modePan': 'Dragging empty canvas moves the view',
   'why.itself': 'A node cannot feed itself.', 'why.noOutput': 'That output is gone.', 'why.noInput': 'That input is gone.', 'why.types': 'This output gives {gives}; the input takes {takes}.', 'why.loop': 'That would make a loop: the node already feeds this one.',
   'why.lora': 'This LoRA is made for {file}; the model is {model}.', 'why.models': 'One model is {one}, the other {other}: they cannot be merged.', 'why.words': 'These prompts are read by the text encoder of {words}; the model is {model}.',
-  'why.control': 'This ControlNet is made for {file}; the prompts are for {words}.', 'why.latentModel': 'This latent has {has} channels; the model takes {takes}.', 'why.latentVae': 'This latent has {has} channels; the VAE takes {takes}.',
+  'why.control': 'This ControlNet is made for {file}; the prompts are for {words}.', 'why.latentModel': 'This latent has {has} channels; the model takes {takes}.', 'why.latentKin': 'This latent is for {has}; with {takes} its colours come out wrong.', 'why.latentVae': 'This latent has {has} channels; the VAE takes {takes}.',
 };
 
 export const LANGUAGES = { en: 'English', ru: 'Русский' };

@@ -70,5 +70,5 @@ export const RU = {
   'cmd.modeSelect': 'Перетаскивание пустого места выделяет', 'cmd.modePan': 'Перетаскивание пустого места двигает вид',
   'why.itself': 'Узел не может питать сам себя.', 'why.noOutput': 'Этого выхода больше нет.', 'why.noInput': 'Этого входа больше нет.', 'why.types': 'Выход даёт {gives}, а вход принимает {takes}.', 'why.loop': 'Получился бы круг: этот узел уже питает тот.',
   'why.lora': 'Эта LoRA сделана для {file}, а модель — {model}.', 'why.models': 'Одна модель — {one}, другая — {other}: их нельзя слить.', 'why.words': 'Запросы прочитаны текстовым кодировщиком {words}, а модель — {model}.',
-  'why.control': 'Этот ControlNet сделан для {file}, а запросы — для {words}.', 'why.latentModel': 'В этом латенте каналов: {has}; модель принимает {takes}.', 'why.latentVae': 'В этом латенте каналов: {has}; VAE принимает {takes}.',
+  'why.control': 'Этот ControlNet сделан для {file}, а запросы — для {words}.', 'why.latentModel': 'В этом латенте каналов: {has}; модель принимает {takes}.', 'why.latentKin': 'Этот латент для {has}; с {takes} цвета будут неверны.', 'why.latentVae': 'В этом латенте каналов: {has}; VAE принимает {takes}.',
 };

@@ -12,7 +12,7 @@ import { INFO } from './fixture.js';
 const FLUX = { kind: 'lora', family: 'flux', title: 'Flux', channels: 16 };
 const XL = { kind: 'checkpoint', family: 'sdxl', title: 'Stable Diffusion XL', channels: 4 };
 const LINEAGES = {
-  checkpoints: { 'xl.safetensors': XL, 'flux.safetensors': { ...FLUX, kind: 'checkpoint' } },
+  checkpoints: { 'xl.safetensors': XL, 'old.safetensors': { ...XL, family: 'sd1', title: 'Stable Diffusion 1' }, 'two.safetensors': { ...XL, family: 'sd2', title: 'Stable Diffusion 2' }, 'flux.safetensors': { ...FLUX, kind: 'checkpoint' } },
   loras: { 'flux-lora.safetensors': FLUX, 'xl-lora.safetensors': { ...XL, kind: 'lora' } },
   vae: { 'wide.safetensors': { kind: 'vae', family: null, title: null, channels: 16 } },
   controlnet: { 'xl-depth.safetensors': { ...XL, kind: 'controlnet' } },
@@ -86,6 +86,19 @@ test('a latent of 16 channels does not go into a VAE of 4, through whatever it c
   e.settle();
   assert.ok(host && flow.root.links.get(vae.id));
   assert.equal(clashes().size, 1, 'out of a subgraph');
+});
+
+test('a latent of as many channels for another VAE says so, one of a family with the same VAE does not', () => {
+  const { e, at, wire, clashes } = bench();
+  const model = at('CheckpointLoaderSimple', { ckpt_name: 'xl.safetensors' });
+  const other = at('CheckpointLoaderSimple', { ckpt_name: 'old.safetensors' });
+  const [sampler, decode] = [at('KSampler'), at('VAEDecode')];
+  wire(model, 0, sampler, 'model');
+  const into = wire(sampler, 0, decode, 'samples');
+  wire(other, 2, decode, 'vae');
+  assert.deepEqual([...clashes()], [[into.id, { key: 'why.latentKin', vars: { has: 'Stable Diffusion XL', takes: 'Stable Diffusion 1' } }]]);
+  setValue(e, model.id, 'ckpt_name', 'two.safetensors');
+  assert.equal(clashes().size, 0);
 });
 
 test('a latent that was encoded for one model does not go into another; an empty one goes anywhere', () => {
