@@ -260,6 +260,19 @@ def sampler_er_sde(
     return named_sampler("er_sde", solver_type=solver_type, max_stage=max_stage, eta=eta, s_noise=s_noise)
 
 
+@node("SamplerSEEDS2", category="sampling/custom_sampling/samplers", search_aliases=("exponential heun", "exp_heun_2_x0"))
+def sampler_seeds_2(
+    solver_type: Literal["phi_1", "phi_2"],
+    eta: Strength = 1.0,
+    s_noise: Strength = 1.0,
+    r: Annotated[float, Interval(ge=0.01, le=1.0), Step(0.01), Round(False)] = 0.5,
+) -> Sampler:
+    """SEEDS-2 with its inner point at a share of the step; "phi_2" with r 1 is exponential Heun, stochastic unless eta is 0."""
+    from engine.diffusion.sampling import named_sampler
+
+    return named_sampler("seeds_2", solver_type=solver_type, eta=eta, s_noise=s_noise, r=r)
+
+
 Order = Annotated[int, Interval(ge=0, le=6)]
 
 

@@ -10,6 +10,7 @@ from engine.node import Round, Step, node
 from engine.types import Conditioning, Model
 from nodes.sizes import FineShare
 
+Temperature = Annotated[float, Interval(ge=0.01, le=100.0), Step(0.001), Round(False)]
 Norm = Annotated[float, Interval(ge=0.0, le=50.0), Step(0.1)]
 
 
@@ -119,3 +120,11 @@ def cfg_override(
 ) -> Model:
     """Another guidance scale over a share of the sampling; of several that meet, the one nearest to the sampler holds."""
     return model.with_scale(cfg, start_percent, end_percent)
+
+
+@node("TemporalScoreRescaling", category="advanced/guidance", outputs=("patched_model",), search_aliases=("tsr", "temperature"))
+def temporal_score_rescaling(model: Model, tsr_k: Temperature = 0.95, tsr_sigma: Temperature = 1.0) -> Model:
+    """Sample from a broader distribution (k below 1: more detail and variety) or a narrower one (k above 1), at no cost."""
+    from engine.diffusion.temperature import rescaled_score
+
+    return model if tsr_k == 1.0 else model.with_after(rescaled_score(tsr_k, tsr_sigma, model.sampling.flow))

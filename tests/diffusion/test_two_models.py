@@ -1,7 +1,8 @@
-"""Two models in one guidance, a scale set on the model, noise levels by hand: each has a case that is plain guidance."""
+"""Two models in one guidance, a scale set on the model, another temperature, exponential Heun: laws and plain cases of each."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,11 +17,15 @@ from engine.diffusion.guidance import Guider, cfg_guider
 from engine.diffusion.journal import MemoryJournal
 from engine.diffusion.lora import apply_lora
 from engine.diffusion.model import Model, differential
+from engine.diffusion.rules import Parts
+from engine.diffusion.samplers.seeds import seeds_2
 from engine.diffusion.sampling import RandomNoise, named_sampler, sample, schedule
+from engine.diffusion.temperature import rescaled_score
 from engine.diffusion.two_models import two_model_guider
 from nodes.schedules import manual_sigmas
 from tests.diffusion import originals
 from tests.diffusion.demo import demo_model, empty, prompt
+from tests.diffusion.gaussian import Gaussian, S, deterministic, levels
 from tests.diffusion.test_hooks import lora
 
 A, B = prompt(1), prompt(2)
@@ -101,3 +106,41 @@ def test_differential_diffusion_at_strength_0_is_the_mask_itself() -> None:
 def test_levels_written_down_are_read_whatever_stands_between() -> None:
     assert manual_sigmas("14.6, 6.5; 2 | .5 1e-2 0.").tolist() == pytest.approx([14.6, 6.5, 2, 0.5, 0.01, 0])
     assert manual_sigmas("none").tolist() == []
+
+
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("k", [0.5, 1.0, 3.0])
+def test_a_rescaled_score_is_that_of_data_with_another_variance(k: float, flow: bool) -> None:
+    """For Gaussian data of the very spread: S^2 becomes S^2 / k."""
+    x = torch.randn(1, 4, 4, 4, dtype=torch.float64)
+    rescale = rescaled_score(k, S, flow)
+    for sigma in torch.tensor([0.9, 0.5, 0.1], dtype=torch.float64):
+        alpha = 1 - sigma if flow else 1.0
+        parts = Parts(x, sigma, {}, 1.0, {}, lambda *_: x)
+        expected = x * (alpha * S**2 / k) / ((alpha * S) ** 2 / k + sigma**2)
+        assert torch.allclose(rescale(parts, Gaussian(flow)(x, sigma)), expected)
+
+
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("r", [0.5, 1.0])
+def test_exponential_heun_is_of_second_order(r: float, flow: bool) -> None:
+    x = torch.ones(1, dtype=torch.float64)
+
+    def error(n: int) -> float:
+        model, sigmas = Gaussian(flow), levels(flow, n)
+        end = deterministic("seeds_2", solver_type="phi_2", r=r)(model, x, sigmas)
+        return float((end - model.path(x, sigmas[0], sigmas[-1])).abs())
+
+    assert math.log2(error(40) / error(80)) > 1.8
+
+
+def test_stochastic_exponential_heun_draws_once_a_step() -> None:
+    draws: list[tuple[float, float]] = []
+
+    def noise(sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        draws.append((float(sigma), float(sigma_next)))
+        return torch.zeros(1, dtype=torch.float64)
+
+    sigmas = levels(False, 4)
+    seeds_2(Gaussian(), torch.ones(1, dtype=torch.float64), sigmas, noise=noise, solver_type="phi_2", r=1.0)
+    assert [first for first, _ in draws] == pytest.approx(sigmas[:-1].tolist())
