@@ -10,7 +10,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from engine.diffusion import fast
 from engine.diffusion.containers.packed import Packed
 from engine.diffusion.parts import Part
 from engine.diffusion.patched_weight import PatchedWeight, Work
-from engine.diffusion.patches import Patch, patched, touching
+from engine.diffusion.patches import Patch, patched, rounded, touching
 from engine.diffusion.precision import Copied, Precision, best_device, precision, return_memory
 
 Prepare = Callable[[nn.Module], None]
@@ -213,13 +213,15 @@ class Residency:
         """The same weight as ``_weight`` gives, rounded to no more bits than its file has, computed at its first use."""
 
         dtype = _narrow(stored, how)
-        layout = replace(how, channels_last=how.channels_last and not how.narrow)  # narrow ones lie as in the file
 
         def do() -> Tensor:
             with torch.no_grad():
-                weight = self._weight(stored, patches, target, layout).to(dtype)
-            if not isinstance(stored, Packed):
-                copied.add(stored)
+                whole = stored.to(torch.float32) if isinstance(stored, Packed) else stored
+                weight = rounded(whole, patches, target, how.dtype, dtype)
+                if whole is stored:
+                    copied.add(stored)
+                if how.channels_last and weight.ndim == 4 and not how.narrow:  # narrow ones lie as in the file
+                    weight = weight.contiguous(memory_format=torch.channels_last)
             return weight
 
         return PatchedWeight(Work(do), stored.shape, dtype)

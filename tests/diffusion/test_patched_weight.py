@@ -14,7 +14,7 @@ from engine.diffusion.containers.blocks import KINDS
 from engine.diffusion.containers.packed import Packed
 from engine.diffusion.parts import Part
 from engine.diffusion.patched_weight import PatchedWeight, Work
-from engine.diffusion.patches import Adapter, Delta, Difference, Hadamard, LowRank, Patch, patched
+from engine.diffusion.patches import Adapter, Delta, Difference, Hadamard, LowRank, Patch, patched, rounded
 from engine.diffusion.residency import Residency
 from engine.diffusion.saving import Piece
 from tests.diffusion.demo import demo_model
@@ -216,6 +216,21 @@ def test_packed_and_eight_bit_weights_are_patched_from_all_they_say() -> None:
         for target in changes.deltas:
             weight = theirs.weights()[target].to(torch.float32)
             assert torch.equal(network.get_parameter(target) + 0, patched(weight, [Patch(changes, 0.5)], target).half())
+
+
+@pytest.mark.parametrize("block", [1, 100, 1000, 1 << 20])
+def test_rows_at_a_time_are_all_rows(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are taken at once: but for the last bit, the order of a sum being the multiplier's."""
+    monkeypatch.setattr("engine.diffusion.patches.BLOCK", block)
+    for weight in (torch.randn(37, 24).half(), torch.randn(19, 8, 3, 3).bfloat16(), torch.randn(16, 50).to(torch.float8_e5m2)):
+        before, inputs = weight.clone(), weight.shape[1:]
+        factors = [(torch.randn(weight.shape[0], 2), torch.randn(2, *inputs)) for _ in range(3)]
+        patches = [Patch(Adapter("denoiser", {"w": (LowRank(up, down, 1.0),)}), 0.3) for up, down in factors]
+        found = rounded(weight, patches, "w", torch.float32, torch.float32)
+        assert torch.allclose(found, patched(weight, patches, "w"), atol=1e-6)
+        half = rounded(weight, patches, "w", torch.float32, torch.float16)
+        assert torch.equal(half, found.half())
+        assert torch.equal(weight.float(), before.float())
 
 
 def test_saving_a_patched_model_rounds_once() -> None:
