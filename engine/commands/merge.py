@@ -11,13 +11,14 @@ from pathlib import Path
 from engine.diffusion import modelspec
 from engine.diffusion.checkpoints import Checkpoint, load_checkpoint, load_vae
 from engine.diffusion.clip import Clip
+from engine.diffusion.containers import read_tensors
 from engine.diffusion.lora import apply_lora, unmatched
-from engine.diffusion.lora_file import read_lora
 from engine.diffusion.lora_file import read_lora
 from engine.diffusion.merge_blocks import read as read_blocks
 from engine.diffusion.merging import Formula, merge_clips, merge_models, method
 from engine.diffusion.model import Model
-from engine.diffusion.saving import stream_checkpoint
+from engine.diffusion.saving import Piece, stream_checkpoint
+from engine.diffusion.vision import towers as vision
 from engine.outputs import Over
 
 
@@ -45,7 +46,8 @@ class Merge:
         clip = merge_clips(lambda row: self._formula(alphas.base), *clips) if whole else loaded[0].clip
         model, clip = self._with_loras(model, clip)
         vae = load_vae(self.vae) if self.vae is not None else loaded[0].vae
-        return stream_checkpoint(model, clip, vae, {**modelspec.about(model.family.name, title, model), **self._recipe()}, dtype)
+        said = {**modelspec.about(model.family.name, title, model), **self._recipe()}
+        return stream_checkpoint(model, clip, vae, said, dtype, eyes(loaded[0]))
 
     def _formula(self, alpha: float) -> Formula | None:
         return method(self.method, alpha, self.beta, self.seed)
@@ -67,6 +69,15 @@ class Merge:
         recipe["lora"] = [f"{path.name}:{strength:g}" for path, strength in self.loras]
         recipe["files"] = [path.name for path in self.files]
         return {"loom.merge": json.dumps(recipe), "modelspec.merged_from": ", ".join(path.stem for path in self.files)}
+
+
+def eyes(loaded: Checkpoint) -> list[Piece]:
+    """The image encoder of a checkpoint whose prompts are pictures, where it lies in the file."""
+    if loaded.clip_vision is None:
+        return []
+    names = read_tensors(loaded.path).tensors
+    inside = loaded.clip_vision.part.keymap[0].source
+    return [Piece(next(prefix for prefix in vision.PREFIXES if prefix + inside in names), loaded.clip_vision.part)]
 
 
 def tell(loaded: Sequence[Checkpoint]) -> None:

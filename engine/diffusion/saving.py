@@ -185,9 +185,10 @@ def stream_checkpoint(
     vae: Vae | None = None,
     metadata: Mapping[str, str] | None = None,
     dtype: str | None = None,
+    more: Sequence[Piece] = (),
 ) -> Iterator[bytes | Over]:
-    """A checkpoint that loads as what it was made of."""
-    return stream(pieces(model, clip, vae), flags(model), metadata, dtype)
+    """A checkpoint that loads as what it was made of; ``more`` is what else lies in it, such as an image encoder."""
+    return stream([*pieces(model, clip, vae), *more], flags(model), metadata, dtype)
 
 
 def write(path: Path, data: Pieces) -> None:

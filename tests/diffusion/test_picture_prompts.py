@@ -22,6 +22,7 @@ from engine.diffusion.saving import stream_checkpoint, write
 from engine.diffusion.text.network import TextConfig
 from engine.diffusion.vision.network import VisionConfig
 from engine.types import Conditioning, Image
+from main import main
 from nodes.picture_prompts import stable_zero123_conditioning_batched, unclip_conditioning
 from tests.diffusion import originals
 
@@ -142,3 +143,13 @@ def test_zero123_is_recognised_whole_and_turns(zero123: Path, tmp_path: Path) ->
                      sampler_name="euler", scheduler="normal")["samples"]  # fmt: skip
     assert drawn.shape == (3, 4, 8, 8)
     assert not torch.allclose(drawn[0], drawn[1]), "one noise, but another side"
+
+
+def test_a_merge_keeps_the_image_encoder(unclip: Path, tmp_path: Path) -> None:
+    """Of a model whose prompts are pictures nothing else would be left to prompt it with."""
+    assert main(["models", "merge", str(unclip), str(unclip), str(tmp_path / "both.safetensors")]) == 0
+    eyes = [load_checkpoint(path, PlaceOnCpu()).clip_vision for path in (unclip, tmp_path / "both.safetensors")]
+    assert all(eye is not None for eye in eyes)
+    before, after = (eye.part.stored for eye in eyes if eye is not None)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
