@@ -10,7 +10,9 @@ from torch import Tensor
 
 from engine.diffusion import prefixes
 from engine.diffusion.containers import read_tensors
+from engine.diffusion.modelspec import HASHES, UNKNOWN
 from engine.diffusion.parts import Tensors
+from engine.diffusion.quantization import numbers, plain
 from engine.diffusion.saving import Entry, dtype_of, stream_tensors
 from engine.outputs import Over
 
@@ -25,10 +27,15 @@ def convert(path: Path, dtype: str | None = None, *, prune: bool = False, averag
     nothing is made from. ``average`` takes the running average of training in place of the weights, where a file has one.
     """
     file = read_tensors(path)
-    tensors = averaged(file.tensors) if average else file.tensors
+    tensors: dict[str, Tensor] = averaged(file.tensors) if average else dict(file.tensors)
+    beside = dict(tensors)
+    if dtype is not None:
+        tensors = plain(path, tensors, multiply=False)
     kept = {name: tensor for name, tensor in tensors.items() if not prune or FLAGS.match(name) or prefixes.strangers([name])}
     entries = {name: Entry(dtype_of(name, tensor, dtype), tuple(tensor.shape)) for name, tensor in kept.items()}
-    return stream_tensors(entries, kept.values(), file.metadata, list(kept.values()))
+    values = (tensor if dtype is None else numbers(path, name, beside) for name, tensor in kept.items())
+    said = {key: re.sub("[0-9a-f]{64}$", UNKNOWN, value) if key in HASHES else value for key, value in file.metadata.items()}
+    return stream_tensors(entries, values, said, list(kept.values()))
 
 
 def folder(path: Path, dtype: str | None = None) -> Iterator[bytes | Over]:

@@ -30,9 +30,15 @@ def plain(path: Path, tensors: Tensors, *, multiply: bool = True) -> dict[str, T
     for name, tensor in tensors.items():
         if name.endswith(BESIDE) or name.rpartition(".")[2] == MARK:
             continue
-        scale = _scale(path, name, tensors)
-        found[name] = tensor if scale is None or not multiply else (tensor.float() * scale).to(torch.bfloat16)
+        value = numbers(path, name, tensors) if multiply else tensor
+        found[name] = value if value is tensor else value.to(torch.bfloat16)
     return found
+
+
+def numbers(path: Path, name: str, tensors: Tensors) -> Tensor:
+    """The tensor of that name, a scaled weight multiplied out, in float32."""
+    scale = _scale(path, name, tensors)
+    return tensors[name] if scale is None else tensors[name].float() * scale
 
 
 def scaled(tensors: Tensors) -> set[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.conversion import convert
@@ -32,7 +33,12 @@ def test_a_checkpoint_is_described_part_by_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("lora_unet_x.lora_down.weight", "a LoRA"), ("emb_params", "a textual inversion"), ("foo", "nothing known")],
+    [
+        ("body.1.weight", "an upscaler"),
+        ("lora_unet_x.lora_down.weight", "a LoRA"),
+        ("emb_params", "a textual inversion"),
+        ("foo", "nothing known"),
+    ],
 )
 def test_other_files_are_named(tmp_path: Path, name: str, kind: str) -> None:
     assert inspect(saved(tmp_path / "x.safetensors", {name: torch.zeros(1)})).kind == kind
@@ -107,3 +113,28 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["models", "merge", str(DEMO), str(narrow), str(merged), "--method", "TIES"]) == 2
     assert "TIES merges 3 files, not 2" in capsys.readouterr().err
     assert main(["models", "inspect", str(tmp_path / "none.safetensors")]) == 2
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_scaled_weights_are_multiplied_out(tmp_path: Path, rows: bool) -> None:
+    """fp8 with scales beside it, in another number format: the numbers, and no scales. Left as it is, it stays as it is."""
+    weight = torch.randn(8, 4).to(torch.float8_e4m3fn)
+    scale = torch.rand(8, 1) if rows else torch.tensor(0.25)
+    tensors = {"x.weight": weight, "x.scale_weight": scale, "y.weight": torch.randn(3), "scaled_fp8": torch.zeros(2)}
+    path = saved(tmp_path / "a.safetensors", tensors)
+    write(tmp_path / "b.safetensors", convert(path, "fp32"))
+    back = load_file(tmp_path / "b.safetensors")
+    assert back.keys() == {"x.weight", "y.weight"}
+    assert torch.equal(back["x.weight"], weight.float() * scale)
+    write(tmp_path / "c.safetensors", convert(path))
+    assert load_file(tmp_path / "c.safetensors").keys() == tensors.keys()
+
+
+def test_a_converted_file_has_its_own_hash(tmp_path: Path) -> None:
+    """Not that of the file it was made of."""
+    save_file({"x": torch.ones(5)}, tmp_path / "a.safetensors", {"sshs_model_hash": "ab" * 32, "title": "kept"})
+    write(tmp_path / "b.safetensors", convert(tmp_path / "a.safetensors", "fp16"))
+    with safe_open(tmp_path / "b.safetensors", "pt") as file:
+        said = file.metadata()
+    assert said["sshs_model_hash"] == hashlib.sha256(torch.ones(5).half().numpy().tobytes()).hexdigest()
+    assert said["title"] == "kept"
