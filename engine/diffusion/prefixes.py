@@ -53,7 +53,10 @@ KINDS: tuple[tuple[str, str], ...] = (
     (r"(^|\.)lora_|\.lora[_.]|\.(hada|lokr|oft)_|\.alpha$|\.diff$", "a LoRA: put it into models/loras and use Load LoRA"),
     (r"^control_model\.|controlnet_cond_embedding|^controlnet_", "a ControlNet: put it into models/controlnet"),
     (r"^(emb_params|string_to_param.*|clip_[lgh])$", "a textual inversion: put it into models/embeddings, write embedding:name"),
-    (r"^(body\.\d+\.(rdb|weight$)|model\.\d+\.sub\.|RRDB)", "an upscaler: put it into models/upscale_models, use Load Upscale Model"),
+    (
+        r"^(body\.\d+\.(rdb|weight$)|model\.\d+\.sub\.|RRDB)",
+        "an upscaler: put it into models/upscale_models and use Load Upscale Model",
+    ),
     (r"^(decoder|encoder)\.(conv_in|mid|mid_block)|^first_stage_model\.", "a VAE: put it into models/vae and use Load VAE"),
     (r"^vision_model\.|^visual\.", "an image encoder: put it into models/clip_vision and use Load CLIP Vision"),
     (r"text_model\.|^transformer\.resblocks|^shared\.weight|^encoder\.block\.", "a text encoder: use Load CLIP"),
