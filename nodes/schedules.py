@@ -159,6 +159,8 @@ def manual_sigmas(sigmas: str = "1, 0.5") -> Sigmas:
     import torch
 
     found = re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", sigmas)
+    if not found:
+        raise ValueError(f"there is no noise level in {sigmas[:40]!r}. Write numbers that fall, such as 14.6, 4, 1, 0.")
     return Sigmas(torch.tensor([float(number) for number in found]))
 
 

@@ -105,7 +105,8 @@ def test_differential_diffusion_at_strength_0_is_the_mask_itself() -> None:
 
 def test_levels_written_down_are_read_whatever_stands_between() -> None:
     assert manual_sigmas("14.6, 6.5; 2 | .5 1e-2 0.").tolist() == pytest.approx([14.6, 6.5, 2, 0.5, 0.01, 0])
-    assert manual_sigmas("none").tolist() == []
+    with pytest.raises(ValueError, match="no noise level in 'none'"):
+        manual_sigmas("none")
 
 
 @pytest.mark.parametrize("flow", [False, True])

@@ -60,9 +60,8 @@ class Lllite:
                 seen[size] = self._picture(tensors, *size).to(x)
             hint = repeat_to(repeat_to(seen[size], x.shape[0] // max(1, len(call.places))), x.shape[0])
             if hint.shape[1] != x.shape[1]:
-                raise EditError(
-                    f"LLLite's picture has {hint.shape[1]} places where the layer has {x.shape[1]}. Draw with sides of 64s."
-                )
+                cure = "Draw with sides of 64s" if call.grid(x.shape[1]) else "Leave out HyperTile or token merging"
+                raise EditError(f"LLLite's picture has {hint.shape[1]} places where the layer has {x.shape[1]}. {cure}.")
             told = F.relu(F.linear(x, *_layer(tensors, "down.0", x)))
             told = F.relu(F.linear(torch.cat([hint, told], dim=2), *_layer(tensors, "mid.0", x)))
             return x + self.strength * F.linear(told, *_layer(tensors, "up.0", x)), *args[1:]

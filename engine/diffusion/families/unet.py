@@ -314,7 +314,7 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
             class_labels=inputs["labels"].to(dtype) if "labels" in inputs else None,
             added_cond_kwargs=added,
             return_dict=False,
-            **({} if residuals is None else _additional(network, residuals, x)),
+            **({} if residuals is None else _additional(network, residuals.each(lambda added: added.to(x.device, dtype)), x)),
         )[0]
     return output
 
