@@ -18,7 +18,7 @@ Block = Annotated[int, Interval(ge=1, le=32)]
 def perturbed_attention_guidance(model: Model, scale: Guidance = 3.0) -> Model:
     """Away from what the model draws when its middle block cannot look around: better structure. One more network call a step."""
     from engine.diffusion.edits.attention import identity
-    from engine.diffusion.rules import perturbed
+    from engine.diffusion.formulas import perturbed
 
     return model.with_after(perturbed(scale, identity())) if scale else model
 
@@ -29,7 +29,7 @@ def smoothed_energy_guidance(
 ) -> Model:
     """Away from what the model draws when its middle block's attention is blurred; 9999 blurs without bound."""
     from engine.diffusion.edits.attention import blurred_queries
-    from engine.diffusion.rules import perturbed
+    from engine.diffusion.formulas import perturbed
 
     return model.with_after(perturbed(scale, blurred_queries(blur_sigma))) if scale else model
 
@@ -129,7 +129,7 @@ def skip_layer_guidance_unet(
     ``blocks``: by commas, input.N, middle.N or output.N; N counts the transformer blocks of that part from 0.
     """
     from engine.diffusion.edits.blocks import skipped
-    from engine.diffusion.rules import perturbed
+    from engine.diffusion.formulas import perturbed
 
     first, last = (model.sampling.percent_to_sigma(percent) for percent in (start_percent, end_percent))
     return model.with_after(perturbed(scale, skipped(blocks), first, last)) if scale else model

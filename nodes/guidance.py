@@ -22,7 +22,7 @@ def adaptive_projected_guidance(
     momentum: Annotated[float, Interval(ge=-5.0, le=1.0), Step(0.01)] = 0.0,
 ) -> Model:
     """Weaken the part of guidance that only raises contrast (``eta``), and cap its length."""
-    from engine.diffusion.rules import apg
+    from engine.diffusion.formulas import apg
 
     return model.with_before(apg(eta, norm_threshold, momentum))
 
@@ -30,33 +30,33 @@ def adaptive_projected_guidance(
 @node("CFGZeroStar", category="advanced/guidance", outputs=("patched_model",))
 def cfg_zero_star(model: Model) -> Model:
     """Scale the negative prediction to best match the positive one before guiding (CFG-Zero*)."""
-    from engine.diffusion import rules
+    from engine.diffusion import formulas
 
-    return model.with_after(rules.cfg_zero_star())
+    return model.with_after(formulas.cfg_zero_star())
 
 
 @node("CFGNorm", category="advanced/guidance", outputs=("patched_model",), experimental=True)
 def cfg_norm(model: Model, strength: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)] = 1.0) -> Model:
     """Keep guidance from making the prediction longer than the positive one."""
-    from engine.diffusion import rules
+    from engine.diffusion import formulas
 
-    return model.with_after(rules.cfg_norm(strength))
+    return model.with_after(formulas.cfg_norm(strength))
 
 
 @node("TCFG", category="advanced/guidance", title="Tangential Damping CFG", outputs=("patched_model",))
 def tcfg(model: Model) -> Model:
     """Drop the part of the negative prediction that lies across the direction both share."""
-    from engine.diffusion import rules
+    from engine.diffusion import formulas
 
-    return model.with_before(rules.tcfg())
+    return model.with_before(formulas.tcfg())
 
 
 @node("Mahiro", category="_for_testing", title="Mahiro CFG", outputs=("patched_model",), experimental=True)
 def mahiro(model: Model) -> Model:
     """Guide less where guidance and the positive prediction already agree."""
-    from engine.diffusion import rules
+    from engine.diffusion import formulas
 
-    return model.with_after(rules.mahiro())
+    return model.with_after(formulas.mahiro())
 
 
 @node("Epsilon Scaling", category="model_patches/unet")
@@ -64,7 +64,7 @@ def epsilon_scaling(
     model: Model, scaling_factor: Annotated[float, Interval(ge=0.5, le=1.5), Step(0.001), Round(False)] = 1.005
 ) -> Model:
     """Divide the predicted noise by a factor near 1, against the exposure bias of long runs."""
-    from engine.diffusion.rules import scale_eps
+    from engine.diffusion.formulas import scale_eps
 
     return model.with_after(scale_eps(scaling_factor))
 
@@ -76,9 +76,9 @@ def renorm_cfg(
     renorm_cfg: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)] = 1.0,
 ) -> Model:
     """Keep guidance from making the prediction longer than the positive one, and guide only below a sigma."""
-    from engine.diffusion import rules
+    from engine.diffusion import formulas
 
-    return model.with_rule(rules.renorm(cfg_trunc, renorm_cfg))
+    return model.with_rule(formulas.renorm(cfg_trunc, renorm_cfg))
 
 
 @node("PerpNeg", category="_for_testing", title="Perp-Neg (DEPRECATED by PerpNegGuider)", deprecated=True, experimental=True)
@@ -86,9 +86,9 @@ def perp_neg(
     model: Model, empty_conditioning: Conditioning, neg_scale: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.01)] = 1.0
 ) -> Model:
     """Let the negative count only where it does not take the positive away; ``empty_conditioning`` is no prompt at all."""
-    from engine.diffusion import rules
+    from engine.diffusion import formulas
 
-    return model.with_rule(rules.perp_neg(neg_scale), empty=empty_conditioning)
+    return model.with_rule(formulas.perp_neg(neg_scale), empty=empty_conditioning)
 
 
 @node("VideoLinearCFGGuidance", category="sampling/video_models")
@@ -96,7 +96,7 @@ def video_linear_cfg_guidance(
     model: Model, min_cfg: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.5), Round(0.01)] = 1.0
 ) -> Model:
     """Let the guidance scale rise over the frames, from ``min_cfg`` to the sampler's."""
-    from engine.diffusion.rules import linear_cfg
+    from engine.diffusion.formulas import linear_cfg
 
     return model.with_rule(linear_cfg(min_cfg))
 
@@ -106,7 +106,7 @@ def video_triangle_cfg_guidance(
     model: Model, min_cfg: Annotated[float, Interval(ge=0.0, le=100.0), Step(0.5), Round(0.01)] = 1.0
 ) -> Model:
     """Let the guidance scale rise to the middle frame and fall again."""
-    from engine.diffusion.rules import triangle_cfg
+    from engine.diffusion.formulas import triangle_cfg
 
     return model.with_rule(triangle_cfg(min_cfg))
 

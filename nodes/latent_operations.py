@@ -19,7 +19,7 @@ def latent_apply_operation(samples: Latent, operation: LatentOperation) -> Laten
 @node("LatentApplyOperationCFG", category="latent/advanced/operations", experimental=True)
 def latent_apply_operation_cfg(model: Model, operation: LatentOperation) -> Model:
     """Apply the operation to the difference that guidance makes, at every step."""
-    from engine.diffusion.rules import on_guidance
+    from engine.diffusion.formulas import on_guidance
 
     return model.with_before(on_guidance(operation))
 

@@ -98,7 +98,7 @@ def model_sampling_flux(
 @node("RescaleCFG", category="advanced/model")
 def rescale_cfg(model: Model, multiplier: Annotated[float, Interval(ge=0.0, le=1.0), Step(0.01)] = 0.7) -> Model:
     """Keep guidance from over-exposing: restore the spread of the positive prediction by this share."""
-    from engine.diffusion.rules import rescale
+    from engine.diffusion.formulas import rescale
 
     return model.with_rule(rescale(multiplier))
 

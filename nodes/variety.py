@@ -109,6 +109,6 @@ def frequency_scaled_guidance(
 ) -> Model:
     """Guidance with a scale for coarse and one for fine structure."""
     from engine.diffusion.edits.blocks import low_frequencies
-    from engine.diffusion.rules import on_guidance
+    from engine.diffusion.formulas import on_guidance
 
     return model.with_before(on_guidance(lambda guidance: low_frequencies(guidance, scale_low, freq_cutoff, scale_high)))

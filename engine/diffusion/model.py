@@ -44,7 +44,7 @@ class Override:
 
 @dataclass(frozen=True)
 class Guidance:
-    """How predictions become one, beside the formula of the guider: see ``rules``."""
+    """How predictions become one, beside the formula of the guider: see ``formulas``."""
 
     rule: Formula | None = None
     before: tuple[Before, ...] = ()

@@ -16,11 +16,11 @@ from engine.diffusion.edits.guidance import self_attention_guidance
 from engine.diffusion.edits.places import Call, EditError
 from engine.diffusion.edits.text import multiply_text
 from engine.diffusion.families.family import Residuals
+from engine.diffusion.formulas import perturbed
 from engine.diffusion.guidance import cfg_guider
 from engine.diffusion.journal import MemoryJournal
 from engine.diffusion.model import Edit, Model
 from engine.diffusion.residency import Residency
-from engine.diffusion.rules import perturbed
 from engine.diffusion.sampling import RandomNoise, named_sampler, sample, schedule
 from tests.diffusion.demo import CHECKPOINT, demo_model, empty, prompt
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.diffusion import conditioning, rules
+from engine.diffusion import conditioning, formulas, rules
 from engine.diffusion.areas import Entry, resolve, rest, weight
 from engine.diffusion.families.sd1 import SD1
 from engine.diffusion.guidance import (
@@ -212,31 +212,31 @@ def plain(p: Parts) -> Tensor:
 
 def test_rescale_0_is_cfg_and_1_has_the_spread_of_the_prompt() -> None:
     p = parts()
-    assert close(rules.rescale(0.0)(p), plain(p), 1e-4)
+    assert close(formulas.rescale(0.0)(p), plain(p), 1e-4)
     v = lambda d: (p.x / 5 - (p.x - (p.x - d))) * 5**0.5 / 2  # noqa: E731
-    spread = v(rules.rescale(1.0)(p)).std((1, 2, 3))
+    spread = v(formulas.rescale(1.0)(p)).std((1, 2, 3))
     assert close(spread, v(p.positive).std((1, 2, 3)), 1e-4)
 
 
 def test_apg_with_eta_1_and_nothing_else_is_cfg_at_one_more() -> None:
     p = parts()
-    moved = rules.apg(eta=1.0, norm_threshold=0.0, momentum=0.0)(p)
+    moved = formulas.apg(eta=1.0, norm_threshold=0.0, momentum=0.0)(p)
     assert close(plain(moved), plain(parts(cfg=5.0)), 1e-4)
     assert close(p.negative + (plain(moved) - p.negative), p.positive + 4.0 * (p.positive - p.negative), 1e-4)
 
 
 def test_apg_without_the_parallel_part_moves_across_the_prompt_s_prediction() -> None:
     p = parts()
-    moved = rules.apg(eta=0.0, norm_threshold=0.0)(p)
+    moved = formulas.apg(eta=0.0, norm_threshold=0.0)(p)
     guidance = moved.positive - p.negative - (p.positive - p.negative) / p.cfg
     assert close((guidance * p.positive).sum((1, 2, 3)), torch.zeros(2), 1e-2)
-    short = rules.apg(eta=1.0, norm_threshold=5.0)(p)
+    short = formulas.apg(eta=1.0, norm_threshold=5.0)(p)
     guidance = short.positive - p.negative - (p.positive - p.negative) / p.cfg
     assert close(guidance.flatten(1).norm(dim=1), torch.full((2,), 5.0), 1e-3)
 
 
 def test_apg_momentum_is_forgotten_when_sigma_rises() -> None:
-    rule, p = rules.apg(eta=1.0, norm_threshold=0.0, momentum=-0.5), parts()
+    rule, p = formulas.apg(eta=1.0, norm_threshold=0.0, momentum=-0.5), parts()
     first = rule(p).positive
     second = rule(p).positive
     assert not close(first, second)
@@ -250,24 +250,24 @@ def test_identities_where_both_predictions_are_equal() -> None:
     same = p.having(negative=p.positive)
     result = plain(same)
     assert close(result, p.positive)
-    assert close(rules.cfg_zero_star()(same, result), result, 1e-3)
-    assert close(rules.cfg_norm(1.0)(same, result), result, 1e-4)
-    assert close(rules.tcfg()(same).negative, p.positive, 1e-3)
-    assert close(rules.rescale(0.7)(same), result, 1e-4)
-    assert close(rules.on_guidance(lambda g: g)(same).positive, p.positive)
+    assert close(formulas.cfg_zero_star()(same, result), result, 1e-3)
+    assert close(formulas.cfg_norm(1.0)(same, result), result, 1e-4)
+    assert close(formulas.tcfg()(same).negative, p.positive, 1e-3)
+    assert close(formulas.rescale(0.7)(same), result, 1e-4)
+    assert close(formulas.on_guidance(lambda g: g)(same).positive, p.positive)
 
 
 def test_cfg_zero_star_and_mahiro_and_eps_scaling_at_their_neutral_settings() -> None:
     p = parts(cfg=1.0)
-    assert close(rules.cfg_zero_star()(p, plain(p)), plain(p), 1e-4)
-    assert close(rules.scale_eps(1.0)(p, plain(p)), plain(p))
-    assert close(rules.mahiro()(p, plain(p)), p.positive, 1e-4)
-    assert torch.equal(rules.perturbed(0.0, None)(p, plain(p)), plain(p))
+    assert close(formulas.cfg_zero_star()(p, plain(p)), plain(p), 1e-4)
+    assert close(formulas.scale_eps(1.0)(p, plain(p)), plain(p))
+    assert close(formulas.mahiro()(p, plain(p)), p.positive, 1e-4)
+    assert torch.equal(formulas.perturbed(0.0, None)(p, plain(p)), plain(p))
 
 
 def test_cfg_norm_never_makes_a_place_longer_than_the_prompt_s() -> None:
     p = parts()
-    result = rules.cfg_norm(1.0)(p, plain(p))
+    result = formulas.cfg_norm(1.0)(p, plain(p))
     assert (result.norm(dim=1) <= p.positive.norm(dim=1) + 1e-4).all()
 
 
@@ -280,10 +280,10 @@ def test_an_interval_is_cfg_inside_and_the_prompt_alone_outside() -> None:
 
 def test_the_scale_over_frames() -> None:
     p = parts()
-    ramp = rules.linear_cfg(1.0)(p)
+    ramp = formulas.linear_cfg(1.0)(p)
     assert close(ramp[0], p.positive[0])
     assert close(ramp[1], plain(p)[1])
-    triangle = rules.triangle_cfg(1.0)(p)
+    triangle = formulas.triangle_cfg(1.0)(p)
     assert close(triangle, p.positive)
 
 
@@ -303,7 +303,7 @@ def test_a_perturbed_pass_evaluates_an_edited_network_and_takes_the_edit_away() 
         yield
         handle.remove()
 
-    model = demo_model().with_after(rules.perturbed(2.0, silenced))
+    model = demo_model().with_after(formulas.perturbed(2.0, silenced))
     with torch.no_grad(), silenced(model.network()):
         broken = alone(A)
     assert close(denoised(cfg_guider(model, A, B, 1.0)), alone(A) + 2.0 * (alone(A) - broken), 1e-3)
@@ -313,13 +313,13 @@ def test_a_perturbed_pass_evaluates_an_edited_network_and_takes_the_edit_away() 
 FORMULAS: dict[str, Callable[[Parts], Tensor]] = {
     "cfg": plain,
     "perp neg": rules.PerpNeg(4.0, 0.8),
-    "rescale": rules.rescale(0.7),
-    "renorm": rules.renorm(),
-    "apg": lambda p: plain(rules.apg(0.3, 5.0)(p)),
-    "tcfg": lambda p: plain(rules.tcfg()(p)),
-    "zero star": lambda p: rules.cfg_zero_star()(p, plain(p)),
-    "norm": lambda p: rules.cfg_norm(0.9)(p, plain(p)),
-    "mahiro": lambda p: rules.mahiro()(p, plain(p)),
+    "rescale": formulas.rescale(0.7),
+    "renorm": formulas.renorm(),
+    "apg": lambda p: plain(formulas.apg(0.3, 5.0)(p)),
+    "tcfg": lambda p: plain(formulas.tcfg()(p)),
+    "zero star": lambda p: formulas.cfg_zero_star()(p, plain(p)),
+    "norm": lambda p: formulas.cfg_norm(0.9)(p, plain(p)),
+    "mahiro": lambda p: formulas.mahiro()(p, plain(p)),
     "skimmed": lambda p: plain(skimmed(2.0, False)(p)),
     "skimmed, whole negative": lambda p: plain(skimmed(2.0, True)(p)),
 }

@@ -22,7 +22,7 @@ from diffusers.models.attention_processor import PAGIdentitySelfAttnProcessor2_0
 from diffusers.utils.torch_utils import fourier_filter
 from torch import Tensor, nn
 
-from engine.diffusion import rules
+from engine.diffusion import formulas, rules
 from engine.diffusion.edits.attention import blurred_queries, identity
 from engine.diffusion.edits.blocks import low_frequencies, skipped
 from engine.diffusion.edits.places import attentions
@@ -51,7 +51,7 @@ def noise(p: Parts, denoised: Tensor) -> Tensor:
 @pytest.mark.parametrize("threshold", [0.0, 5.0, 30.0])
 def test_apg_is_diffusers_original_formulation(eta: float, threshold: float, momentum: float) -> None:
     """Over the steps of a run, whose guidance is remembered."""
-    rule, memory = rules.apg(eta, threshold, momentum), dict[object, Any]()
+    rule, memory = formulas.apg(eta, threshold, momentum), dict[object, Any]()
     buffer = adaptive_projected_guidance.MomentumBuffer(momentum)
     for seed, sigma in ((1, 4.0), (2, 3.0), (3, 2.0)):
         p = parts(seed, sigma, memory)
@@ -64,7 +64,7 @@ def test_apg_is_diffusers_original_formulation(eta: float, threshold: float, mom
 def test_tangential_damping_is_diffusers_on_the_noise() -> None:
     p = parts()
     expected = tangential_classifier_free_guidance.normalized_guidance(noise(p, p.positive), noise(p, p.negative), CFG)
-    assert torch.allclose(noise(p, rules.formula(rules.tcfg()(p))), expected, atol=1e-4)
+    assert torch.allclose(noise(p, rules.formula(formulas.tcfg()(p))), expected, atol=1e-4)
 
 
 def test_the_share_of_zero_star_is_diffusers() -> None:
@@ -73,7 +73,7 @@ def test_the_share_of_zero_star_is_diffusers() -> None:
     flat = (noise(p, d).flatten(1) for d in (p.positive, p.negative))
     share = classifier_free_zero_star_guidance.cfg_zero_star_scale(*flat)[..., None, None]
     expected = share * p.negative + CFG * (p.positive - share * p.negative)
-    assert torch.allclose(rules.cfg_zero_star()(p, rules.formula(p)), expected, atol=1e-4)
+    assert torch.allclose(formulas.cfg_zero_star()(p, rules.formula(p)), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("multiplier", [0.0, 0.7, 1.0])
@@ -86,7 +86,7 @@ def test_rescaled_guidance_is_diffusers_on_v(multiplier: float) -> None:
 
     guided = v(p.negative) + CFG * (v(p.positive) - v(p.negative))
     expected = rescale_noise_cfg(guided, v(p.positive), multiplier)
-    assert torch.allclose(rules.rescale(multiplier)(p), alpha * x - SIGMA * alpha * expected, atol=1e-4)
+    assert torch.allclose(formulas.rescale(multiplier)(p), alpha * x - SIGMA * alpha * expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(("sigma", "size"), [(0.6, 16), (2.0, 16), (2.0, 9), (10.0, 16), (10.0, 5), (100.0, 2)])

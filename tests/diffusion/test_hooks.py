@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.diffusion import conditioning
 from engine.diffusion.checkpoints import load_checkpoint
+from engine.diffusion.formulas import perturbed
 from engine.diffusion.guidance import Guided, basic_guider, cfg_guider
 from engine.diffusion.hooks import (
     Hook,
@@ -35,7 +36,6 @@ from engine.diffusion.merging import merge_models, weighted
 from engine.diffusion.model import Model
 from engine.diffusion.parts import Part
 from engine.diffusion.residency import Residency
-from engine.diffusion.rules import perturbed
 from engine.diffusion.sampling import RandomNoise, named_sampler, sample, schedule
 from engine.diffusion.timeline import Point, Ramp, Segment, Timeline, sample_timeline
 from tests.diffusion.demo import CHECKPOINT, demo_model, empty, prompt

@@ -10,19 +10,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.diffusion import conditioning, rules
+from engine.diffusion import conditioning, formulas, rules
 from engine.diffusion.control import apply_control
 from engine.diffusion.control_files import load_control
 from engine.diffusion.edits.attention import multiply
 from engine.diffusion.edits.blocks import skipped
 from engine.diffusion.edits.compiled import compiled
 from engine.diffusion.edits.places import EditError
+from engine.diffusion.formulas import perturbed
 from engine.diffusion.guidance import Guided, Guider, basic_guider, cfg_guider, perp_neg_guider
 from engine.diffusion.journal import MemoryJournal
 from engine.diffusion.model import Model
 from engine.diffusion.residency import Residency
 from engine.diffusion.reuse import Reuse, Track
-from engine.diffusion.rules import Parts, perturbed
+from engine.diffusion.rules import Parts
 from engine.diffusion.samplers import Sampler
 from engine.diffusion.samplers.lcm_upscale import LcmUpscale
 from engine.diffusion.sampling import RandomNoise, named_sampler, sample, schedule
@@ -58,7 +59,7 @@ def calls(model: Model, **more: Any) -> tuple[Tensor, int]:
 
 def test_perp_neg_as_a_rule_is_the_guider() -> None:
     model = demo_model()
-    ruled = model.with_rule(rules.perp_neg(0.7), empty=C)
+    ruled = model.with_rule(formulas.perp_neg(0.7), empty=C)
     expected = denoised(perp_neg_guider(model, A, B, C, 4.0, 0.7))
     assert torch.allclose(denoised(cfg_guider(ruled, A, B, 4.0)), expected, atol=1e-3)
     assert not torch.allclose(denoised(cfg_guider(model, A, B, 4.0)), expected, atol=1e-2)
@@ -73,13 +74,13 @@ def parts(**more: Any) -> Parts:
 
 def test_renorm_caps_the_length_and_is_plain_guidance_without_a_cap() -> None:
     plain = rules.formula(parts())
-    assert torch.equal(rules.renorm(100.0, 0.0)(parts()), plain)
-    assert torch.allclose(rules.renorm(100.0, 1e6)(parts()), plain)
-    capped = rules.renorm(100.0, 1.0)(parts())
+    assert torch.equal(formulas.renorm(100.0, 0.0)(parts()), plain)
+    assert torch.allclose(formulas.renorm(100.0, 1e6)(parts()), plain)
+    capped = formulas.renorm(100.0, 1.0)(parts())
     length = lambda t: t.flatten(1).norm(dim=1)  # noqa: E731
     assert torch.allclose(length(capped), length(parts().positive), rtol=1e-4)
     assert torch.allclose(torch.cosine_similarity(capped.flatten(1), plain.flatten(1)), torch.ones(2), atol=1e-5)
-    assert torch.equal(rules.renorm(1.0, 1.0)(parts()), parts().positive)
+    assert torch.equal(formulas.renorm(1.0, 1.0)(parts()), parts().positive)
 
 
 def test_a_skipped_block_gives_what_it_got_and_no_blocks_are_nothing() -> None:

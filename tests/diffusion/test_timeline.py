@@ -12,11 +12,11 @@ from torch import Tensor
 from engine.diffusion import parametrization
 from engine.diffusion.diversity_run import Counter
 from engine.diffusion.edits.attention import Nag
+from engine.diffusion.formulas import apg
 from engine.diffusion.guidance import cfg_guider
 from engine.diffusion.journal import MemoryJournal
 from engine.diffusion.model import Model
 from engine.diffusion.patches import Adapter, LowRank
-from engine.diffusion.rules import apg
 from engine.diffusion.sampling import RandomNoise, ksampler, named_sampler, sample, schedule
 from engine.diffusion.timeline import (
     Point,

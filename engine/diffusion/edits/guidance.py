@@ -1,4 +1,4 @@
-"""Guidance away from what an edited network says: SAG; PAG and SEG are ``rules.perturbed`` with an edit."""
+"""Guidance away from what an edited network says: SAG; PAG and SEG are ``formulas.perturbed`` with an edit."""
 
 from __future__ import annotations
 
