@@ -70,7 +70,7 @@ def clip_merge_subtract(clip1: Clip, clip2: Clip, multiplier: Multiplier = 1.0) 
 
 
 Method = Literal["weighted", "spherical", "add difference", "train difference", "sum twice", "cosine", "DARE", "TIES"]
-BLOCKS = "Empty, or an alpha a block: 26 (17) numbers (BASE, IN00-11, M00, OUT00-11), 20 (12) for SDXL, or output_blocks.=0.3"
+BLOCKS = "Empty or an alpha a block: 26 (17) numbers (BASE, IN00-11, M00, OUT00-11), 20 (12) for SDXL; GRAD_V; output_blocks.=0.3"
 BlockList = Annotated[str, Doc(BLOCKS)]
 WITH_THIRD = ("add difference", "train difference", "sum twice", "TIES")
 

@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge.add_argument("--method", choices=METHODS, default="weighted", metavar="METHOD", help="(default: weighted)")
     merge.add_argument("--alpha", type=float, default=0.5, help="0 is A (default: 0.5)")
     merge.add_argument("--beta", type=float, default=0.5, help="share of C (sum twice), left out (DARE), kept (TIES); 0.5")
-    blocks = "an alpha a block: 26 numbers (20 for SDXL) for BASE IN.. M00 OUT.., or output_blocks.=0.3 and the like"
+    blocks = "an alpha a block: 26 numbers (20 for SDXL) for BASE IN.. M00 OUT.., a preset such as GRAD_V, or output_blocks.=0.3"
     merge.add_argument("--blocks", default="", help=blocks)
     merge.add_argument("--seed", type=int, default=0, help="of what DARE leaves out")
     merge.add_argument("--vae", metavar="FILE", help="bake this VAE in")

@@ -15,6 +15,59 @@ SHORT: Mapping[int, tuple[int, tuple[int, ...]]] = {
 """Lists of only the blocks that attend, as they are written for LoRAs: how long the whole list is, and which places they give."""
 
 
+BLOCKS = range(25)
+"""IN00-11, M00, OUT00-11."""
+
+
+def _at(*ranges: tuple[int, int], value: float = 1.0) -> tuple[float, ...]:
+    """``value`` in these ranges of blocks (first, last), 0 elsewhere."""
+    return tuple(value if any(first <= i <= last for first, last in ranges) else 0.0 for i in BLOCKS)
+
+
+def _smooth(x: float) -> float:
+    return x * x * (3 - 2 * x)
+
+
+MERGES: Mapping[str, tuple[float, ...]] = {
+    "ALL_A": _at(),
+    "ALL_B": _at((0, 24)),
+    "GRAD_V": tuple(abs(i - 12) / 12 for i in BLOCKS),
+    "GRAD_A": tuple(1 - abs(i - 12) / 12 for i in BLOCKS),
+    "FLAT_25": _at((0, 24), value=0.25),
+    "FLAT_75": _at((0, 24), value=0.75),
+    "WRAP08": _at((0, 3), (21, 24)),
+    "WRAP12": _at((0, 5), (19, 24)),
+    "WRAP14": _at((0, 6), (18, 24)),
+    "WRAP16": _at((0, 7), (17, 24)),
+    "MID12_50": _at((5, 18), value=0.5),
+    "OUT07": _at((18, 24)),
+    "OUT12": _at((13, 24)),
+    "OUT12_5": (*_at((13, 24))[:12], 0.5, *_at((13, 24))[13:]),
+    "RING08_SOFT": tuple(
+        a + b for a, b in zip(_at((6, 8), (16, 18)), _at((5, 5), (9, 9), (15, 15), (19, 19), value=0.5), strict=True)
+    ),
+    "RING08_5": _at((6, 9), (15, 18)),
+    "RING10_5": _at((5, 9), (15, 19)),
+    "RING10_3": _at((6, 10), (14, 18)),
+    "SMOOTHSTEP": tuple(_smooth(i / 24) for i in BLOCKS),
+    "REVERSE-SMOOTHSTEP": tuple(_smooth(1 - i / 24) for i in BLOCKS),
+}
+"""Alphas of the 25 blocks by the names they are shared under: bbc-mc/sdweb-merge-block-weighted-gui, csv/preset.tsv."""
+
+LORAS: Mapping[str, str] = {
+    "NONE": "00000000000000000",
+    "ALL": "11111111111111111",
+    "INS": "11100000000000000",
+    "IND": "10001110000000000",
+    "INALL": "11111110000000000",
+    "MIDD": "10001111111100000",
+    "OUTD": "10000000111100000",
+    "OUTS": "10000000000011111",
+    "OUTALL": "10000000111111111",
+}
+"""BASE and the 16 blocks that attend, for LoRAs: hako-mikan/sd-webui-lora-block-weight."""
+
+
 @dataclass(frozen=True)
 class BlockWeights:
     """An alpha for each weight by its original name.
@@ -59,7 +112,13 @@ class BlockWeights:
 
 
 def read(text: str, alpha: float) -> BlockWeights:
-    """``0, 0.5, 1 ...`` (26 or 20 numbers), or ``output_blocks.=0.3, middle_block.=1``; nothing is ``alpha`` for all."""
+    """``0, 0.5, 1 ...`` (26 or 20 numbers), a preset's name, or ``output_blocks.=0.3, middle_block.=1``; nothing is ``alpha``
+    for all. Presets of merges have ``alpha`` as their BASE."""
+    name = text.strip().upper()
+    if name in MERGES:
+        return BlockWeights((alpha, *MERGES[name]), (), alpha)
+    if name in LORAS:
+        text = " ".join(LORAS[name])
     items = [item for item in re.split(r"[,\s]+", text.strip()) if item]
     named: list[tuple[str, float]] = []
     values: list[float] = []
@@ -68,7 +127,9 @@ def read(text: str, alpha: float) -> BlockWeights:
         try:
             value = float(number)
         except ValueError as error:
-            raise ValueError(f"block weights: {item!r} is no number; write 26 or 20 of them, or name=number pairs") from error
+            raise ValueError(
+                f"block weights: {item!r} is no number; write 26 or 20 of them, a preset such as GRAD_V, or name=number pairs"
+            ) from error
         if sign:
             named.append((start, value))
         else:

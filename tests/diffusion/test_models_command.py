@@ -201,3 +201,19 @@ def test_files_of_every_precision_and_container_merge(tmp_path: Path) -> None:
             first[name] if name.startswith("first_stage_model.") else (first[name].float() / 2 + second[name].float() / 2).half()
         )
         assert torch.equal(weight, wanted), name
+
+
+def test_presets_are_the_lists_people_share() -> None:
+    """As written in the files they come from."""
+    v = "1,0.9166666667,0.8333333333,0.75,0.6666666667,0.5833333333,0.5,0.4166666667,0.3333333333,0.25,0.1666666667,0.0833333333"
+    ring, out = "0,0,0,0,0,0.5,1,1,1,0.5,0,0,0,0,0,0.5,1,1,1,0.5,0,0,0,0,0", "0,0,0,0,0,0,0,0,0,0,0,0,0.5,1,1,1,1,1,1,1,1,1,1,1,1"
+    sigmoid = "0,0.00506365740740741,0.0196759259259259,0.04296875,0.0740740740740741,0.112123842592593,0.15625,0.205584490740741"
+    for name, text in (("GRAD_V", v), ("RING08_SOFT", ring), ("OUT12_5", out), ("smoothstep", sigmoid)):
+        wanted = [float(number) for number in text.split(",")]
+        found = merge_blocks.read(name, 0.7)
+        assert found.values[0] == 0.7, "BASE is alpha"
+        assert found.values[1 : 1 + len(wanted)] == pytest.approx(wanted, abs=1e-9)
+    assert all(len(values) == 25 for values in merge_blocks.MERGES.values())
+    assert merge_blocks.read("MIDD", 1.0) == merge_blocks.read("1,0,0,0,1,1,1,1,1,1,1,1,0,0,0,0,0", 1.0)
+    xl = merge_blocks.read("OUT07", 0.5)
+    assert [xl(f"output_blocks.{i}.0.x") for i in (4, 5, 8)] == [0.0, 1.0, 1.0], "SDXL has the first nine of each way"
