@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from engine.diffusion.containers.packed import SAME
@@ -64,6 +64,18 @@ class PatchedWeight(Tensor):
 
     def untyped_storage(self) -> torch.UntypedStorage:
         return self.work.result().untyped_storage()
+
+    def numpy(self, *, force: bool = False) -> Any:
+        return self.work.result().numpy(force=force)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A plain copy: whoever wants one means to change it."""
+        copy = self.work.result().clone()
+        memo[id(self)] = nn.Parameter(copy, requires_grad=False) if isinstance(self, nn.Parameter) else copy
+        return memo[id(self)]  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.work.result().__reduce_ex__(protocol)  # type: ignore[no-untyped-call]
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"PatchedWeight({tuple(self.shape)}, {self.dtype}, pending={self.work.pending})"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import io
 import threading
 import weakref
 
@@ -216,6 +218,23 @@ def test_packed_and_eight_bit_weights_are_patched_from_all_they_say() -> None:
         for target in changes.deltas:
             weight = theirs.weights()[target].to(torch.float32)
             assert torch.equal(network.get_parameter(target) + 0, patched(weight, [Patch(changes, 0.5)], target).half())
+
+
+def test_copies_and_files_of_a_patched_network_are_plain() -> None:
+    """As packs make them of what they are handed."""
+    ours = part()
+    changes = adapter(ours, (".to_q.weight",))
+    network = place_on_cpu()(ours, (Patch(changes, 0.7),))
+    name, *_ = changes.deltas
+    copied, file = copy.deepcopy(network), io.BytesIO()
+    assert type(copied.get_parameter(name)) is nn.Parameter
+    copied.get_parameter(name).zero_()
+    kept = network.get_parameter(name)
+    assert kept.count_nonzero() > 0
+    torch.save(network.state_dict(), file)
+    file.seek(0)
+    assert torch.equal(torch.load(file)[name], kept + 0)
+    assert (kept.numpy() == (kept + 0).numpy()).all()
 
 
 @pytest.mark.parametrize("block", [1, 100, 1000, 1 << 20])
