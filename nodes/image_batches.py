@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Interval
 
-from engine.node import Many, Options, Seed, node
+from engine.node import Many, Name, Options, Seed, node
 from engine.types import Image
 from nodes.sizes import Count, Share, Side
 
@@ -38,6 +38,17 @@ def image_batch(image1: Image, image2: Image) -> Image:
     if first.shape[1:] != second.shape[1:]:
         second = resize(second.movedim(-1, 1), first.shape[2], first.shape[1], "bilinear", "center").movedim(1, -1)
     return Image(torch.cat((first, second)))
+
+
+@node("BatchImagesNode", category="image/batch", title="Batch Images (any number)")
+def batch_images(
+    first: Annotated[Image, Name("images.image0")], second: Annotated[Image, Name("images.image1")], **images: Image
+) -> Image:
+    """All pictures as one batch, at the first one's size: ``images.image0``, ``images.image1`` and so on."""
+    whole = image_batch(first, second)
+    for image in images.values():
+        whole = image_batch(whole, image)
+    return whole
 
 
 @node("RepeatImageBatch", category="image/batch")

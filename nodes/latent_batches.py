@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Interval
 
-from engine.node import Many, node
+from engine.node import Many, Name, node
 from engine.types import Latent
 
 
@@ -40,6 +40,14 @@ def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
     from engine.diffusion.pixels.latents import joined
 
     return cast(Latent, joined(_plain(samples1), _plain(samples2)))
+
+
+@node("BatchLatentsNode", category="latent/batch", title="Batch Latents (any number)")
+def batch_latents(first: Annotated[Latent, Name("latents.latent0")], **latents: Latent) -> Latent:
+    """All latents as one batch, at the first one's size: ``latents.latent0``, ``latents.latent1`` and so on."""
+    for latent in latents.values():
+        first = latent_batch(first, latent)
+    return first
 
 
 @node("RebatchLatents", category="latent/batch", title="Rebatch Latents")

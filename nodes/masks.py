@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from engine.node import Options, node
+from engine.node import Name, Options, node
 from engine.types import Image, Mask
 from nodes.sizes import MAX_RESOLUTION, Pixels, Share, Side
 
@@ -25,6 +25,19 @@ def image_to_mask(image: Image, channel: Literal["red", "green", "blue", "alpha"
     from engine.diffusion.pixels.masks import from_channel
 
     return Mask(from_channel(image, channel))
+
+
+@node("BatchMasksNode", category="mask", title="Batch Masks")
+def batch_masks(first: Annotated[Mask, Name("masks.mask0")], **masks: Mask) -> Mask:
+    """All masks as one batch, at the first one's size: ``masks.mask0``, ``masks.mask1`` and so on."""
+    import torch
+
+    from engine.diffusion.pixels.resize import resize
+
+    flat = [mask.reshape(-1, 1, *mask.shape[-2:]) for mask in (first, *masks.values())]
+    height, width = flat[0].shape[-2:]
+    sized = (mask if mask.shape[-2:] == (height, width) else resize(mask, width, height, "bilinear", "center") for mask in flat)
+    return Mask(torch.cat([mask[:, 0] for mask in sized]))
 
 
 @node("ImageColorToMask", category="mask")
