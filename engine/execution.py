@@ -246,7 +246,8 @@ class Execution:
 
     def complete(self, step: Step, prepared: Calls) -> None:
         result = Result(prepared.values(self.pull.value), prepared.ui)
-        self.cache.put(self.pull.keys[step.id], result, prepared.seconds)
+        if not all(prepared.blocks):  # what was never called cost nothing, and the next run is to say again why
+            self.cache.put(self.pull.keys[step.id], result, prepared.seconds)
         self.ran.append(step.id)
         self.show(step, result.ui, seconds=prepared.seconds, nbytes=prepared.nbytes)
         with self.lock:

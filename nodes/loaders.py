@@ -25,7 +25,10 @@ class LoadedCheckpoint(NamedTuple):
 
 def parts_of(loaded: Checkpoint, name: str) -> LoadedCheckpoint:
     """What a loader hands on; a part the file lacks stops what needs it, with the cure."""
-    clip = loaded.clip or Blocked(f"{name} holds no text encoder. Load one with Load CLIP and connect that instead.")
+    cure = "Load one with Load CLIP and connect that instead."
+    if loaded.family.text == "none":
+        cure = f"{loaded.family.title} is shown pictures, not told words: use its own conditioning node for CLIP Text Encode."
+    clip = loaded.clip or Blocked(f"{name} holds no text encoder. {cure}")
     vae = loaded.vae or Blocked(f"{name} holds no VAE. Load one with Load VAE and connect that instead.")
     return LoadedCheckpoint(loaded.model, clip, vae)
 

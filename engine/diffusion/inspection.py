@@ -109,7 +109,8 @@ def _folder(path: Path) -> Report:
     loaded = load_folder(path)
     family, clip, vae = loaded.family, loaded.clip, loaded.vae
     parts = [("unet", loaded.denoiser)] + ([] if vae is None else [("vae", vae.part)])
-    parts += [] if clip is None else [(sub, part) for sub, part in zip(TOWERS, clip.parts, strict=False)]
+    towers_there = [sub for sub in TOWERS if (path / sub).is_dir()]
+    parts += [] if clip is None else list(zip(towers_there, clip.parts, strict=False))
     reports = tuple(PartReport(part.role, sub, part.parameters, _types(part, "", set())) for sub, part in parts)
     nbytes = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     tensors = sum(len(part.stored) for _, part in parts)

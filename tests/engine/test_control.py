@@ -90,6 +90,8 @@ def test_a_blocker_stops_what_is_behind_it_and_nothing_else(loom: Loom) -> None:
     blocked = loom.kinds("step_blocked")
     assert [(event.node, event.message) for event in blocked] == [("3", "it is late")]
     assert loom.events[-1].kind == "finished"
+    assert loom.shown(prompt) == {"5": 1}
+    assert [event.message for event in loom.kinds("step_blocked")] == ["it is late"], "whoever runs it again is told again"
 
 
 def test_a_blocked_item_leaves_the_others(loom: Loom) -> None:
