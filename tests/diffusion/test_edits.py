@@ -107,6 +107,27 @@ def test_edits_of_one_network_add_up() -> None:
     assert torch.equal(output(), untouched())
 
 
+OF_ATTENTION = ("self multiply", "cross multiply", "pag", "tome", "nag")
+
+
+@pytest.mark.parametrize(("first", "second"), [(a, b) for a in OF_ATTENTION for b in OF_ATTENTION])
+def test_edits_of_attention_go_with_each_other(first: str, second: str) -> None:
+    """In either order, and with themselves: nothing fails, nothing is left."""
+    network, small = demo_model().network(), X[:1, :, :8, :8]
+    before = state(network)
+    both = output(_both(EDITS[first][0], EDITS[second][0]), small)
+    assert both.isfinite().all()
+    assert both.shape == small.shape
+    assert state(network) == before
+
+
+def test_scaled_keys_of_the_text_count_for_a_negative_inside_attention_in_either_order() -> None:
+    nag, scaled = Nag(5.0, 0.5, 1.5, B), multiply("attn2", k=1.4)
+    one, other = output(_both(nag, scaled)), output(_both(scaled, nag))
+    assert torch.allclose(one, other, atol=1e-5)
+    assert not torch.allclose(one, output(nag), atol=1e-3)
+
+
 def _both(a: Edit, b: Edit) -> Edit:
     from contextlib import ExitStack, contextmanager
 

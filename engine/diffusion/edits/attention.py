@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from engine.diffusion.conditioning import Conditioning, entries
 from engine.diffusion.edits.places import Call, attentions, heads, hooked, processed, projected_out, watched
+from engine.diffusion.fast import TextOnce
 
 if TYPE_CHECKING:
     from engine.diffusion.guidance import Guider
@@ -50,7 +51,7 @@ def _times(factor: float) -> Callable[..., Tensor]:
 
 def afresh(processor: Any) -> Any:
     """The processor without what it has kept of texts, so that keys changed by an edit are kept nowhere."""
-    return type(processor)()
+    return TextOnce() if isinstance(processor, TextOnce) else processor
 
 
 def identity(under: str = "mid_block") -> Edit:
@@ -170,7 +171,7 @@ class _NagProcessor:
     """The layer's own attention twice, to the prompt and to the negative, before the projection out."""
 
     def __init__(self, before: Any, nag: Nag, text: Tensor) -> None:
-        self.before, self.nag, self.text = type(before)(), nag, text
+        self.before, self.nag, self.text = before, nag, text
         self.projected: Tensor | None = None
 
     def __call__(
