@@ -81,5 +81,5 @@ def diversity_report(diversity: Diversity, filename_prefix: str = "diversity/rep
         run.save(report.as_json(diversity), "json", prefix=filename_prefix),
         run.save(report.page(diversity).encode(), "html", prefix=filename_prefix),
     ]
-    named = ", ".join("/".join(filter(None, (saved.subfolder, saved.filename))) for saved in files)
-    run.emit_ui(images=[saved.ui() for saved in shown], text=[f"{report.summary(diversity)}\nSaved beside: {named}"])
+    ui = {"images": shown, "files": reversed(files)}
+    run.emit_ui(text=[report.summary(diversity)], **{name: [saved.ui() for saved in some] for name, some in ui.items()})

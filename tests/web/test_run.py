@@ -93,3 +93,26 @@ def test_a_picture_dropped_on_the_canvas_opens_its_workflow_and_on_a_loader_is_i
     }"""
     editor.page.evaluate(drop, [*editor.title(1), list(PNG)])
     editor.until("() => window.__test.counters.graph().nodes[1].values.image.startsWith('drop')")
+
+
+def test_a_preview_goes_with_its_run(editor):
+    """It lies under its sampler, over whatever is there: it must not stay when the run has ended."""
+    editor.open(with_values(5, 2, 60))
+    editor.page.mouse.move(5, 5)
+    before = editor.draws().get("over:preview", 0)
+    editor.focus()
+    editor.key("Control+Enter")
+    editor.until(f"() => (window.__test.counters.draws['over:preview'] ?? 0) > {before}", seconds=JOB_SECONDS)
+    wait_for_end(editor)
+    editor.until("() => window.__test.counters.bitmaps.live === 0")
+    editor.settle()
+    ink = editor.page.evaluate(
+        """() => {
+            const { stage } = window.__test.app.canvas;
+            const node = stage.graph.node(5), canvas = document.querySelector('canvas.over');
+            const [x, y] = node.pos, k = canvas.width / canvas.clientWidth;
+            const at = stage.camera.toScreen(x + node.size[0] / 2, y + node.size[1] + 60);
+            return [...canvas.getContext('2d').getImageData(at.x * k, at.y * k, 8, 8).data].some((value) => value > 0);
+        }"""
+    )
+    assert not ink

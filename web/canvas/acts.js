@@ -101,6 +101,8 @@ export function pictureAt(stage, node, at) {
 /** @param {Stage} stage @param {Node} node @param {{x: number, y: number}} at */
 export function lightbox(stage, node, at) {
   const { items } = stage.media.of(node);
+  const file = stage.media.fileAt(node, at);
+  if (file) return void stage.app.ui.dialog('page', { file });
   if (items.length) stage.app.ui.lightbox(items.map(({ full, name, kind, file }) => ({ url: full, name, kind, file })), Math.max(0, stage.media.indexAt(node, at.x, at.y)));
 }
 

@@ -5,20 +5,24 @@ import { valueOf } from '../graph/model.js';
 import { FAR } from './detail.js';
 import { kindOf, mediaOf } from '../ui/media.js';
 import { round } from './glyph.js';
+import { FONTS } from './theme.js';
 
 /** @typedef {import('../graph/model.js').Node} Node */
 /** @typedef {import('./camera.js').Rect} Rect */
 /** @typedef {import('./look.js').Look} Look */
+/** @typedef {{items: Item[], text: string, files: import('../ui/media.js').FileRef[]}} Shown files: what else a node wrote, pages and tables, say */
 /** @typedef {{url: string, name: string, full: string, kind: 'image' | 'video' | 'audio', file: import('../ui/media.js').FileRef}} Item */
 
 const ROOM = 56; // a body with less room below its widgets shows pictures in a tray under the node
 const TRAY = 240;
+const LINE = 15; // of a text under pictures
+const ROW = 24; // of files to open
 
 export class Media {
   /** @param {import('./stage.js').Stage} stage */
   constructor(stage) {
     this.stage = stage;
-    /** @type {Map<import('../graph/model.js').NodeId, {items: Item[], text: string}>} */
+    /** @type {Map<import('../graph/model.js').NodeId, Shown>} */
     this.known = new Map();
     /** @type {Map<import('../graph/model.js').NodeId, string>} bitmap key of the live preview */
     this.live = new Map();
@@ -39,7 +43,7 @@ export class Media {
     return found;
   }
 
-  /** @param {Node} node @returns {{items: Item[], text: string}} */
+  /** @param {Node} node @returns {Shown} */
   find(node) {
     const { app, doc } = this.stage;
     const output = doc.run?.output(doc.key(node.id));
@@ -50,7 +54,7 @@ export class Media {
       if (typeof value === 'string' && value && !app.api?.offline) items.push(this.item(inputFile(value, combo?.options.folder)));
     }
     const words = output?.text;
-    return { items, text: Array.isArray(words) ? words.join('\n') : typeof words === 'string' ? words : '' };
+    return { items, files: output?.files ?? [], text: Array.isArray(words) ? words.join('\n') : typeof words === 'string' ? words : '' };
   }
 
   /** @param {{filename: string, subfolder?: string, type?: string}} file @returns {Item} */
@@ -80,13 +84,55 @@ export class Media {
     if (look.lod === FAR || this.live.has(node.id)) return;
     const box = this.box(node);
     if (!box) return;
-    const { items, text } = this.of(node);
+    const { items, text, files } = this.of(node);
     if (text && !items.length) {
       if (look.lod === 2) look.paragraph(text, { x: box.x + 4, y: box.y + 2, w: box.w - 8, h: box.h - 4 }, 'text', look.theme.dim);
       return;
     }
-    const cells = grid(box, items.length);
+    const { words, rows } = this.parts(node, box);
+    if (look.lod === 2) {
+      if (words.h) look.paragraph(text, words, 'small', look.theme.dim, LINE);
+      files.forEach((file, i) => this.drawFile(look, file.filename, rows[i]));
+    }
+    const cells = this.cells(node, box);
     items.slice(0, cells.length).forEach((item, i) => this.drawItem(look, item, cells[i]));
+  }
+
+  /** How pictures, the words under them and the files to open share a box. @param {Node} node @param {Rect} box */
+  parts(node, box) {
+    const { items, text, files } = this.of(node);
+    const { x, y, w } = box;
+    if (!items.length) return { pictures: box, words: { x, y, w, h: 0 }, rows: [] };
+    const lines = text ? this.stage.texts.wrap(text, FONTS.small, w - 8, Math.floor((box.h * 0.4) / LINE)).length : 0;
+    const h = Math.max(box.h / 3, box.h - (files.length ? ROW : 0) - lines * LINE);
+    return {
+      pictures: { x, y, w, h },
+      words: { x: x + 4, y: y + h, w: w - 8, h: lines * LINE },
+      rows: files.map((_, i) => ({ x: x + (i * w) / files.length + 1, y: y + h + lines * LINE + 2, w: w / files.length - 2, h: ROW - 3 })),
+    };
+  }
+
+  /** A cell for each picture, in as many columns as suits their shape. @param {Node} node @param {Rect} box */
+  cells(node, box) {
+    const { items } = this.of(node);
+    const first = this.stage.pictures.held.get(items[0]?.url);
+    return grid(this.parts(node, box).pictures, items.length, first && first.width / first.height);
+  }
+
+  /** @param {Look} look @param {string} name @param {Rect} row */
+  drawFile(look, name, row) {
+    const { pen, theme } = look;
+    round(pen, row.x, row.y, row.w, row.h, 4);
+    pen.fillStyle = theme.field;
+    pen.fill();
+    look.text(name, row.x + 8, row.y + row.h / 2, 'small', theme.accent, row.w - 16);
+  }
+
+  /** The file whose name is under a point. @param {Node} node @param {{x: number, y: number}} at */
+  fileAt(node, at) {
+    const box = this.box(node);
+    const i = box ? this.parts(node, box).rows.findIndex((row) => within(row, at.x, at.y)) : -1;
+    return this.of(node).files[i];
   }
 
   /** @param {Look} look @param {Item} item @param {Rect} cell */
@@ -124,7 +170,10 @@ export class Media {
     const key = `preview ${doc.id} ${id}`;
     this.forget(id);
     if (!preview) {
-      if (this.live.delete(id)) pictures.drop(key);
+      if (this.live.delete(id)) {
+        pictures.drop(key);
+        this.stage.mark('over', 'media');
+      }
       return this.stage.mark('scene', 'media');
     }
     const first = !this.live.has(id);
@@ -148,14 +197,14 @@ export class Media {
   itemAt(node, x, y) {
     const i = this.indexAt(node, x, y);
     const box = i < 0 ? null : this.box(node);
-    return box && { item: this.of(node).items[i], box: grid(box, this.of(node).items.length)[i] };
+    return box && { item: this.of(node).items[i], box: this.cells(node, box)[i] };
   }
 
   /** Index of the picture under a point, or -1. @param {Node} node @param {number} x @param {number} y */
   indexAt(node, x, y) {
     const box = this.box(node);
     if (!box) return -1;
-    return grid(box, this.of(node).items.length).findIndex((c) => x >= c.x && y >= c.y && x < c.x + c.w && y < c.y + c.h);
+    return this.cells(node, box).findIndex((cell) => within(cell, x, y));
   }
 }
 
@@ -167,10 +216,15 @@ function inputFile(value, folder) {
   return { filename: path.slice(cut + 1), subfolder: cut < 0 ? '' : path.slice(0, cut), type: match?.[2] ?? folder ?? 'input' };
 }
 
-/** Cells for `n` pictures in a box. @param {Rect} box @param {number} n @returns {Rect[]} */
-export function grid(box, n) {
+/** @param {Rect} box @param {number} x @param {number} y */
+function within(box, x, y) {
+  return x >= box.x && y >= box.y && x < box.x + box.w && y < box.y + box.h;
+}
+
+/** Cells for `n` pictures in a box. @param {Rect} box @param {number} n @param {number} [aspect] width of a picture over its height @returns {Rect[]} */
+export function grid(box, n, aspect = 1) {
   if (n <= 1) return n ? [box] : [];
-  const columns = Math.max(1, Math.min(n, Math.round(Math.sqrt((n * box.w) / Math.max(box.h, 1)))));
+  const columns = Math.max(1, Math.min(n, Math.round(Math.sqrt((n * box.w) / Math.max(box.h * aspect, 1)))));
   const rows = Math.ceil(n / columns);
   const w = box.w / columns, h = box.h / rows;
   return Array.from({ length: n }, (_, i) => ({ x: box.x + (i % columns) * w + 1, y: box.y + Math.floor(i / columns) * h + 1, w: w - 2, h: h - 2 }));

@@ -56,6 +56,8 @@ test('pictures share a box in a grid without overlap', () => {
     assert.equal(cells.length, n);
     for (const c of cells) assert.ok(c.x >= 0 && c.y >= 0 && c.x + c.w <= 300 && c.y + c.h <= 200 + 1e-9);
   }
+  assert.ok(grid(box, 2, 1.6).every((cell) => cell.w > 290), 'wide ones lie one above the other');
+  assert.ok(grid(box, 2, 0.6).every((cell) => cell.w < 150), 'tall ones side by side');
 });
 
 test('the hue of a colour', () => {

@@ -18,6 +18,7 @@ const KINDS = {
   login: lazy(() => import('./login.js'), 'Login'),
   logs: lazy(() => import('./logs.js'), 'Logs'),
   note: lazy(() => import('./note.js'), 'Note'),
+  page: lazy(() => import('./page.js'), 'Page'),
   stats: lazy(() => import('./stats.js'), 'Stats'),
 };
 

@@ -114,6 +114,7 @@ function Details({ app, doc, node }) {
       return html`<${Value} key=${widget.name} app=${app} doc=${doc} node=${node} widget=${widget} onChange=${(/** @type {any} */ value) => doc.edit(t('edit.value'), (/** @type {any} */ e) => setValue(e, node.id, widget.name, value))} />`;
     })}
     ${node.outputs.length ? html`<p class="outs">${node.outputs.map((slot) => html`<span><${TypeDot} type=${slot.type} />${slot.label ?? slot.name} <em>${t('outline.links', { n: slot.links?.length ?? 0 })}</em></span>`)}</p>` : null}
+    ${(doc.run.output(doc.key(node.id))?.files ?? []).map((/** @type {any} */ file) => html`<p><button type="button" class="link" onClick=${() => app.ui.dialog('page', { file })}>${file.filename}</button></p>`)}
     ${made.length ? html`<div class="made">${made.filter(({ kind }) => kind === 'image').slice(0, 4).map(({ file }) => html`<button type="button" onClick=${() => app.ui.lightbox([{ url: app.api.viewUrl(file), name: file.filename, file }])}><img src=${app.api.viewUrl(file, { preview: 'webp;75' })} alt=${t('outline.result', { name: file.filename })} /></button>`)}</div>` : null}
   </section>`;
 }
