@@ -10,7 +10,8 @@ from torch import Tensor
 from engine.diffusion.parametrization import Parametrization
 from engine.diffusion.timeline import Stage, Timeline
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 420, 64, 24, 40, 64
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 380, 36, 36, 44, 72
+LETTERS = 20  # a node shows the picture at less than half its size
 BACKGROUND, INK, FAINT = "#16181d", "#e8eaf0", "#8a90a0"
 BANDS = ("#2c4a6e", "#5a3a6b", "#2f5d4a", "#6b4a2c", "#6b2f3d")
 LINES = ("#ffd166", "#6ee7b7", "#93c5fd", "#fca5a5", "#d8b4fe")
@@ -24,7 +25,7 @@ def draw(timeline: Timeline, sigmas: Tensor) -> Tensor:
 
     stages, sampling = timeline.stages(sigmas), timeline.segments[0].model.sampling
     picture = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
-    pen, small = ImageDraw.Draw(picture), ImageFont.load_default(14)
+    pen, small = ImageDraw.Draw(picture), ImageFont.load_default(LETTERS)
     levels = _levels(sampling, sigmas)
     places = {level: LEFT + (WIDTH - LEFT - RIGHT) * i / (POINTS - 1) for i, level in enumerate(levels)}
 
@@ -39,7 +40,7 @@ def draw(timeline: Timeline, sigmas: Tensor) -> Tensor:
     for sigma in sigmas:
         at = x(float(sigma))
         pen.line((at, HEIGHT - BOTTOM, at, HEIGHT - BOTTOM + 6), FAINT)
-        if at - labelled >= 40:
+        if at - labelled >= 64 or at == LEFT:
             labelled = at
             pen.text((at, HEIGHT - BOTTOM + 10), f"{float(sigma):.2f}", FAINT, font=small, anchor="ma")
     scales = [_cfg(stages, level, sigmas) for level in levels]
@@ -50,12 +51,12 @@ def draw(timeline: Timeline, sigmas: Tensor) -> Tensor:
         highest = max(1.0, *values) if name == "cfg" else max(1.0, *(abs(value) for value in values))
         heights = [HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM - 90) * value / highest for value in values]
         pen.line(list(zip(places.values(), heights, strict=True)), LINES[k % len(LINES)], width=3)
-        pen.text((LEFT + 130 * k, 12), f"{name}  0-{highest:g}", LINES[k % len(LINES)], font=small)
+        pen.text((LEFT + 160 * k, 12), f"{name}  0-{highest:g}", LINES[k % len(LINES)], font=small)
     told = [reading.title for reading in timeline.readings]
     if timeline.variation:
         told.append(f"{timeline.variation.strength:g} of the noise of seed {timeline.variation.seed}")
     pen.text((WIDTH - RIGHT, 12), ", ".join(told), INK, font=small, anchor="ra")
-    pen.text((WIDTH / 2, HEIGHT - 24), "sigma at each step", FAINT, font=small, anchor="ma")
+    pen.text((WIDTH / 2, HEIGHT - 30), "sigma at each step", FAINT, font=small, anchor="ma")
     return torch.from_numpy(np.asarray(picture).copy()).float().div(255)[None]
 
 
