@@ -78,6 +78,7 @@ def _label(k: int, stage: Stage) -> str:
     parts += [f"detail {segment.detail:g}"] if segment.detail else []
     parts += [f"{segment.renoise:.0%} new noise"] if segment.renoise else []
     parts += [f"{len(segment.model.patches)} LoRA"] if segment.model.patches else []
-    parts += [f"{len(segment.model.edits)} edits"] if segment.model.edits else []
+    edits = len(segment.model.edits)
+    parts += [f"{edits} edit{'s' * (edits > 1)}"] if edits else []
     parts += [getattr(segment.sampler.function, "__name__", "own sampler")] if segment.sampler is not None else []
     return "\n".join(parts)

@@ -69,7 +69,7 @@ def test_a_constant_timeline_is_the_plain_sampler_bit_for_bit(sampler: str) -> N
     assert torch.equal(along(Timeline((Segment(demo_model(), 3.0),)), sampler), plain(demo_model(), sampler))
 
 
-@pytest.mark.parametrize("sampler", ["heun", "dpmpp_2m", "euler_ancestral", "dpmpp_2m_sde"])
+@pytest.mark.parametrize("sampler", ["heun", "dpmpp_2m_sde"])
 @pytest.mark.parametrize("at", [Point(2.0), Point(0.4, "percent"), Point(2, "step")])
 def test_a_seam_between_equals_is_none(sampler: str, at: Point) -> None:
     """Multistep samplers keep their history across it, stochastic ones their noise."""

@@ -34,6 +34,12 @@ EVERY: dict[str, Sampler] = {
     "tcd": Tcd(),
     "lcm_upscale": LcmUpscale.made(2.0, None, "bislerp"),
 }
+KINDS = (
+    "euler", "heun", "dpm_2_ancestral", "lms", "dpmpp_2m_cfg_pp", "dpmpp_3m_sde", "lcm", "er_sde", "sa_solver", "uni_pc", "tcd",
+    "lcm_upscale",
+)  # fmt: skip
+ALL = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
+"""One of each kind in every run of the tests, the rest in slow ones."""
 OTHER = demo_model().with_patches(adapter(), 1.0)
 
 
@@ -46,7 +52,7 @@ def plain(sampler: Sampler, cfg: float = 1.0, sigmas: Tensor = SIGMAS) -> Tensor
     return sample(guider, RandomNoise(7), sampler, sigmas, empty(size=8))[0]["samples"]
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ALL)
 def test_equals_on_both_sides_of_a_seam_are_the_plain_sampler_bit_for_bit(name: str) -> None:
     """Also when it splits a step, and when it is no seam at all."""
     wanted = plain(EVERY[name])
@@ -68,7 +74,7 @@ class Shared(Sampler):
         return self.inner.walk(sampling, self.draws[0])
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name != "lcm_upscale"])
+@pytest.mark.parametrize("name", [one for one in ALL if one != "lcm_upscale"])
 def test_a_seam_is_two_advanced_samplers_with_leftover_noise(name: str) -> None:
     """The second network has no part in the steps before it, nor the first one's history in those after it; noise goes on."""
     sampler = Shared(EVERY[name].function, inner=EVERY[name])
