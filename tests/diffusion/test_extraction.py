@@ -84,6 +84,14 @@ def test_the_product_is_the_best_of_its_rank(shape: tuple[int, int]) -> None:
     assert (up @ down - matrix).norm() <= best * 1.01 + 1e-4
 
 
+def test_at_full_rank_nothing_is_lost() -> None:
+    for shape in ((40, 30), (3, 500), (64, 64)):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+        up, down = low_rank(matrix, 4096)
+        assert up.shape[1] == min(shape)
+        assert torch.allclose(up @ down, matrix, atol=2e-5)
+
+
 def test_nothing_to_extract_is_said(tmp_path: Path) -> None:
     (base, _), _ = (placed(loaded) for loaded in pair(tmp_path))
     with pytest.raises(ValueError, match="there is no difference to extract"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.diffusion.checkpoints import load_checkpoint
@@ -20,6 +20,7 @@ from engine.diffusion.inspection import inspect
 from engine.diffusion.parts import Tensors
 from engine.diffusion.pipeline_folder import load_folder
 from engine.diffusion.text import stacks, towers
+from main import main
 from tests.diffusion import originals
 from tests.diffusion.test_checkpoints import saved, sd1
 from tests.diffusion.test_text import BIG, tower_tensors
@@ -164,3 +165,12 @@ def test_a_tower_without_the_layers_nobody_hears_ends_at_the_same_one() -> None:
             tower.encode([tower.tokenize("a cat")], place=lambda part, patches=(), dtype=None: part.module())[0].tokens
         )
     assert torch.equal(*outputs)
+
+
+def test_a_folder_becomes_the_file_its_authors_would_publish(tmp_path: Path) -> None:
+    """``models convert``: every name, shape and bit of the file the folder was made of."""
+    path = folder(tmp_path, sharded_fp16)
+    assert main(["models", "convert", str(path), str(tmp_path / "whole.safetensors")]) == 0
+    back, wanted = load_file(tmp_path / "whole.safetensors"), sd1()
+    assert back.keys() == wanted.keys()
+    assert all(back[name].shape == tensor.shape and torch.equal(back[name], tensor) for name, tensor in wanted.items())

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.diffusion import published
+from engine.diffusion import autoencoder_film, published
 from engine.diffusion.checkpoints import load_checkpoint, load_denoiser, load_vae
 from engine.diffusion.clip import Clip
 from engine.diffusion.families.sdxl import SDXL
@@ -28,6 +28,7 @@ from nodes.model_files import checkpoint_save
 from nodes.model_sampling import model_sampling_discrete
 from tests.diffusion import originals
 from tests.diffusion.test_checkpoints import G, L, saved, sd1, sdxl
+from tests.diffusion.test_film import film_vae
 
 POSITIONS = "cond_stage_model.transformer.text_model.embeddings.position_ids"
 
@@ -65,6 +66,17 @@ def test_the_vae_of_another_layout_is_the_same_network(tmp_path: Path) -> None:
     write(tmp_path / "b.safetensors", stream(pieces(vae=vae)))
     z = torch.randn(1, 4, 2, 2)
     assert torch.equal(load_vae(tmp_path / "b.safetensors").decode(z), vae.decode(z))
+
+
+def test_the_vae_of_a_film_in_diffusers_layout_gets_its_original_names() -> None:
+    tensors = film_vae()
+    found = autoencoder_film.part(tensors)
+    assert found is not None
+    own = autoencoder_film.part(found[1].weights())
+    assert own is not None
+    back = published.in_checkpoint(own[1])
+    assert back.stored.keys() == tensors.keys()
+    assert all(torch.equal(back.stored[name].flatten(), tensor.flatten()) for name, tensor in tensors.items())
 
 
 def test_a_tower_alone_has_the_names_of_transformers(tmp_path: Path) -> None:
