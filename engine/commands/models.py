@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 METHODS = ("weighted", "spherical", "add difference", "train difference", "sum twice", "cosine", "DARE", "TIES")
 THREE = ("add difference", "train difference", "sum twice", "TIES")
+PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".gguf")
 TYPES = ("fp32", "fp16", "bf16", "fp8")
 
 MERGE = """\
@@ -198,8 +199,9 @@ def check_result(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{result} is a folder: name the file to write, such as {result / 'result.safetensors'}")
     if not result.absolute().parent.is_dir():
         raise ValueError(f"there is no folder {result.absolute().parent} to write {result.name} into")
-    if result.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin", ".gguf"):
-        raise ValueError(f"the result is a safetensors file: call it {result.with_suffix('.safetensors').name}")
+    named = result.with_suffix(".safetensors") if result.suffix.lower() in PICKLES else Path(f"{result}.safetensors")
+    if result.suffix.lower() not in (".safetensors", ".sft"):
+        raise ValueError(f"the result is a safetensors file: call it {named.name}")
     if result.exists() and not arguments.overwrite:
         raise ValueError(f"there is a file {result}: name another, or add --overwrite")
 

@@ -125,6 +125,7 @@ def test_prune_and_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (("merge", "A", "B", "A"), "name another, or add --overwrite"),
         (("merge", "A", "B", "FOLDER"), "is a folder: name the file to write"),
         (("merge", "A", "B", "FOLDER/none/r.safetensors"), "to write r.safetensors into"),
+        (("convert", "A", "mine-v1.5"), "the result is a safetensors file: call it mine-v1.5.safetensors"),
         (("convert", "A", "r.ckpt"), "the result is a safetensors file: call it r.safetensors"),
         (("convert", "FOLDER", "R"), "no diffusers model: it has neither unet/ nor transformer/"),
         (("hash", "FOLDER"), "is a folder: name a file in it"),
