@@ -7,6 +7,8 @@ checkpoint 1 -MODEL-> sampler 5 -> decode 6 -> save 7
 from typing import Any
 
 JsonDict = dict[str, Any]
+STEPS = 10
+"""Of the samplers: as few as the demo model draws with and says nothing."""
 Port = tuple[str, str]
 
 
@@ -83,7 +85,7 @@ def txt2img(
     latent = sheet.node("EmptyLatentImage", (x, y + 300), (300, 106), [], [("LATENT", "LATENT")], [96, 96, 1])
     ports = [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")]
     sampler = sheet.node(
-        "KSampler", (x + 790, y - 40), (300, 290), ports, [("LATENT", "LATENT")], [1, "fixed", 10, 4.0, "euler", "normal", 1]
+        "KSampler", (x + 790, y - 40), (300, 290), ports, [("LATENT", "LATENT")], [1, "fixed", STEPS, 4.0, "euler", "normal", 1]
     )
     decode = sheet.node(
         "VAEDecode", (x + 790, y + 320), (200, 46), [("samples", "LATENT"), ("vae", "VAE")], [("IMAGE", "IMAGE")], []
@@ -109,7 +111,7 @@ def refine(sheet: Sheet, block: list[int], x: float, y: float) -> None:
     loader, yes, no, _, before = block[:5]
     ports = [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")]
     for i in range(2):
-        values = [i, "fixed", 10, 4.0, "euler", "normal", 0.5]
+        values = [i, "fixed", STEPS, 4.0, "euler", "normal", 0.5]
         after = sheet.node("KSampler", (x + 360 * i, y), (300, 290), ports, [("LATENT", "LATENT")], values)
         for slot, (source, out) in enumerate([(loader, 0), (yes, 0), (no, 0), (before, 0)]):
             sheet.link(source, out, after, slot)
@@ -172,7 +174,7 @@ SHAPES: dict[str, tuple[list[Port], list[Port], list[Any], tuple[float, float]]]
     "KSampler": (
         [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")],
         [("LATENT", "LATENT")],
-        [1, "fixed", 10, 4.0, "euler", "normal", 1],
+        [1, "fixed", STEPS, 4.0, "euler", "normal", 1],
         (300, 290),
     ),
     "VAEDecode": ([("samples", "LATENT"), ("vae", "VAE")], [("IMAGE", "IMAGE")], [], (200, 46)),

@@ -3,7 +3,7 @@
 import pytest
 
 from .editor import Editor
-from .scenes import HELLO, many
+from .scenes import HELLO, STEPS, many
 
 IDLE_SECONDS = 5
 
@@ -118,7 +118,7 @@ def test_the_edit_of_a_widget_writes_no_graph_and_a_small_undo_entry(editor, tho
     editor.page.mouse.up()
     editor.settle()
     assert longest < 10_000, "the graph was written out during the gesture"
-    assert editor.value(5, "steps") != 10
+    assert editor.value(5, "steps") != STEPS
     entry = editor.page.evaluate("() => window.__test.app.active.value.history.past.at(-1).nbytes")
     assert entry < 1024
 

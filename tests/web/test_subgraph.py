@@ -2,6 +2,8 @@
 
 import pytest
 
+from .scenes import STEPS
+
 
 @pytest.fixture
 def packed(hello):
@@ -82,9 +84,9 @@ def test_a_promoted_widget_has_a_value_of_its_own_on_each_instance(packed):
     packed.click(packed.widget(second, "steps"))
     packed.page.keyboard.type("11")
     packed.key("Enter")
-    assert (packed.value(first, "steps"), packed.value(second, "steps")) == (4, 11)
+    assert (packed.value(first, "steps"), packed.value(second, "steps")) == (STEPS, 11)
     packed.double(packed.title(second))
-    assert packed.value(inner(packed), "steps") == 4, "the value inside stays what it was"
+    assert packed.value(inner(packed), "steps") == STEPS, "the value inside stays what it was"
 
 
 def test_nested_subgraphs_are_made_entered_and_taken_apart(packed):

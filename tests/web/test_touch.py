@@ -2,6 +2,8 @@
 
 import pytest
 
+from .scenes import STEPS
+
 
 def test_one_finger_pans(touch):
     before = touch.view()
@@ -33,7 +35,7 @@ def test_a_finger_on_a_number_of_a_node_not_selected_moves_the_node(touch):
     x, y = touch.widget(5, "steps")
     touch.fingers.drag([(x, y)], [(x + 60, y)])
     touch.settle()
-    assert touch.value(5, "steps") == 4
+    assert touch.value(5, "steps") == STEPS
     assert touch.graph()["nodes"]["5"]["pos"][0] == pytest.approx(790 + 60 / 0.8, abs=12)
 
 
@@ -134,7 +136,7 @@ def test_a_finger_on_a_number_of_a_selected_node_changes_it(touch):
     x, y = touch.widget(5, "steps")
     touch.fingers.drag([(x, y)], [(x + 64, y)])
     touch.settle()
-    assert touch.value(5, "steps") > 10
+    assert touch.value(5, "steps") > STEPS
 
 
 def test_a_wire_dropped_on_empty_by_a_finger_opens_the_palette(touch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .scenes import Sheet, apart
+from .scenes import STEPS, Sheet, apart
 
 PALETTE = "[role=dialog]:visible, [role=listbox]:visible"
 
@@ -404,4 +404,4 @@ def test_swap_keeps_values_of_the_same_name(hello):
     hello.key("Enter")
     hello.settle()
     made = next(node for node in hello.graph()["nodes"].values() if node["type"] == "KSamplerAdvanced")
-    assert (made["values"]["steps"], made["values"]["cfg"], made["values"]["sampler_name"]) == (4, 4.0, "euler")
+    assert (made["values"]["steps"], made["values"]["cfg"], made["values"]["sampler_name"]) == (STEPS, 4.0, "euler")
