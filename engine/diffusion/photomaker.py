@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.diffusion import networks
+from engine.diffusion import networks, prefixes
 from engine.diffusion.checkpoints import check_complete
 from engine.diffusion.clip import Clip, Conditioning
 from engine.diffusion.clip_vision import prepared
@@ -110,12 +110,18 @@ class PhotoMaker:
         return out
 
 
+BY_NUMBERS = "reads faces by a recogniser's numbers, and that network is not here"
+
+
 def load(path: Path, place: Place | None = None) -> PhotoMaker:
     """The encoder in a PhotoMaker file, version 1."""
     tensors = read_tensors(path).tensors
-    part = part_of(under(tensors, "id_encoder.") or tensors)
+    inner = under(tensors, "id_encoder.") or tensors
+    if any(name.startswith("qformer_perceiver.") for name in inner):
+        raise CheckpointError(path, f"this is version 2, which {BY_NUMBERS}. Choose version 1: photomaker-v1.bin")
+    part = part_of(inner)
     if part is None:
-        raise CheckpointError(path, "no PhotoMaker encoder in it; version 1 can be read: photomaker-v1.bin")
+        raise CheckpointError(path, f"no PhotoMaker encoder in it{prefixes.elsewhere(tensors, 'version 1: photomaker-v1.bin')}")
     check_complete(path, part)
     return PhotoMaker(part, place or PlaceOnCpu())
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from engine.diffusion import photomaker
 from engine.diffusion.checkpoints import load_clip_vision
 from engine.diffusion.containers import CheckpointError
 from engine.diffusion.control_files import load_control
@@ -18,7 +19,7 @@ from engine.diffusion.style_model import load_style_model
 
 LOADERS: dict[str, Callable[[Path], object]] = {
     "controlnet": load_control, "ipadapter": load_ip_adapter, "gligen": load_gligen, "style_models": load_style_model,
-    "clip_vision": load_clip_vision,
+    "clip_vision": load_clip_vision, "photomaker": photomaker.load,
 }  # fmt: skip
 NAMES = {
     "lora_unet_mid_block_attentions_0_proj_in.lora_up.weight": ("a LoRA", "loras"),
@@ -49,5 +50,14 @@ def test_a_misplaced_file_is_told_where_it_belongs(folder: str, tmp_path: Path) 
 @pytest.mark.parametrize("folder", list(LOADERS))
 def test_of_an_unknown_file_it_says_what_is_wanted(folder: str, tmp_path: Path) -> None:
     save_file({"something": torch.zeros(1)}, tmp_path / "file.safetensors")
-    with pytest.raises(CheckpointError, match=r"Choose (a|the)"):
+    with pytest.raises(CheckpointError, match=r"Choose (a|the|version)"):
         LOADERS[folder](tmp_path / "file.safetensors")
+
+
+def test_networks_that_need_a_face_recogniser_say_so_and_what_to_choose(tmp_path: Path) -> None:
+    second = {"id_encoder.qformer_perceiver.token_proj.0.weight": torch.zeros(1)}
+    faces = {"image_proj.proj.0.weight": torch.zeros(1, 512), "ip_adapter.1.to_k_ip.weight": torch.zeros(1, 4)}
+    for load, names, instead in ((photomaker.load, second, "version 1"), (load_ip_adapter, faces, "a plain, plus or full one")):
+        save_file(names, tmp_path / "file.safetensors")
+        with pytest.raises(CheckpointError, match=f"reads faces by a recogniser's numbers.* Choose {instead}"):
+            load(tmp_path / "file.safetensors")

@@ -89,6 +89,9 @@ def test_a_face_joins_the_word_before(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no PhotoMaker encoder in it"):
         load(saved(tmp_path / "x.safetensors", {"vision_model.post_layernorm.weight": torch.zeros(4)}))
+    both = {f"id_encoder.{name}": tensor for name, tensor in tensors().items()}  # version 2 has all of version 1, and more
+    with pytest.raises(CheckpointError, match="this is version 2"):
+        load(saved(tmp_path / "two.safetensors", both | {"id_encoder.qformer_perceiver.token_proj.0.bias": torch.zeros(1)}))
     clip = load_checkpoint(saved(tmp_path / "one.safetensors", sd1()), PlaceOnCpu()).clip
     assert clip is not None
     with pytest.raises(ValueError, match=r"its words have 192 numbers.* 64\. Connect the CLIP of an SDXL"):
