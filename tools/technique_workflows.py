@@ -15,7 +15,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools.family_workflows import PICTURE, Link, Prompt, checkpoint, written  # noqa: E402
+from tools.family_prompt import PICTURE, Link, Prompt, checkpoint  # noqa: E402
+from tools.family_workflows import written  # noqa: E402
 
 DEMO, FEW_STEPS = "loom-demo.safetensors", "loom-demo-lcm.safetensors"
 USUAL = {"seed": 1, "steps": 20, "cfg": 4.0, "sampler_name": "dpmpp_2m", "scheduler": "karras"}
