@@ -41,27 +41,19 @@ class Saved:
         return {"filename": self.filename, "subfolder": self.subfolder, "type": self.type}
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
-    """Bytes to be written over earlier ones: what is only known when all has been written."""
-
-    offset: int
-    data: bytes
-
-
-Pieces = Iterable[bytes | Over]
-"""A file, piece by piece."""
+Pieces = Iterable[bytes]
+"""A file, piece by piece. One with an ``offset`` goes over what was written there: it is only known when all has been written."""
 
 
 def write_pieces(file: BinaryIO, data: bytes | Pieces) -> None:
     """Write them in order, each after the last but those that go over earlier ones."""
     for piece in (data,) if isinstance(data, bytes) else data:
-        if isinstance(piece, Over):
-            file.seek(piece.offset)
-            file.write(piece.data)
+        offset: int | None = getattr(piece, "offset", None)
+        if offset is not None:
+            file.seek(offset)
+        file.write(piece)
+        if offset is not None:
             file.seek(0, os.SEEK_END)
-        else:
-            file.write(piece)
     file.flush()
 
 

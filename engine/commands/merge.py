@@ -19,7 +19,6 @@ from engine.diffusion.merging import Formula, merge_clips, merge_models, method
 from engine.diffusion.model import Model
 from engine.diffusion.saving import Piece, stream_checkpoint
 from engine.diffusion.vision import towers as vision
-from engine.outputs import Over
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Merge:
     vae: Path | None
     loras: Sequence[tuple[Path, float]]
 
-    def stream(self, title: str, dtype: str | None) -> Iterator[bytes | Over]:
+    def stream(self, title: str, dtype: str | None) -> Iterator[bytes]:
         """The merged file, piece by piece."""
         loaded = [load_checkpoint(path) for path in self.files]
         tell(loaded)

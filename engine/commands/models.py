@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.folders import Folders, MissingFileError
 from engine.settings import Settings
-
-if TYPE_CHECKING:
-    from engine.outputs import Pieces
 
 METHODS = ("weighted", "spherical", "add difference", "train difference", "sum twice", "cosine", "DARE", "TIES")
 THREE = ("add difference", "train difference", "sum twice", "TIES")
@@ -206,7 +203,7 @@ def check_result(arguments: argparse.Namespace) -> None:
         raise ValueError(f"there is a file {result}: name another, or add --overwrite")
 
 
-def made(arguments: argparse.Namespace, data: Pieces, source: Path) -> int:
+def made(arguments: argparse.Namespace, data: Iterable[bytes], source: Path) -> int:
     """Write it, and say so."""
     from engine.diffusion.inspection import size
     from engine.diffusion.saving import write

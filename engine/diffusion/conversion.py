@@ -14,13 +14,12 @@ from engine.diffusion.modelspec import HASHES, UNKNOWN
 from engine.diffusion.parts import Tensors
 from engine.diffusion.quantization import numbers, plain
 from engine.diffusion.saving import Entry, dtype_of, stream_tensors
-from engine.outputs import Over
 
 FLAGS = re.compile(r"^(v_pred|ztsnr|edm_mean|edm_std|edm_vpred\..*|noise_augmentor\.data_(mean|std))$")
 """Names that are no weights but say what the weights are: pruning keeps them."""
 
 
-def convert(path: Path, dtype: str | None = None, *, prune: bool = False, average: bool = False) -> Iterator[bytes | Over]:
+def convert(path: Path, dtype: str | None = None, *, prune: bool = False, average: bool = False) -> Iterator[bytes]:
     """The safetensors file, piece by piece, of any model file; one tensor is in memory at a time.
 
     ``dtype``: fp32, fp16, bf16 or fp8; fp8 is for the matrices of the denoiser, all else becomes fp16. ``prune`` leaves out what
@@ -38,7 +37,7 @@ def convert(path: Path, dtype: str | None = None, *, prune: bool = False, averag
     return stream_tensors(entries, values, said, list(kept.values()))
 
 
-def folder(path: Path, dtype: str | None = None) -> Iterator[bytes | Over]:
+def folder(path: Path, dtype: str | None = None) -> Iterator[bytes]:
     """A folder of diffusers as one checkpoint file, in the names its authors would give."""
     from engine.diffusion.modelspec import about
     from engine.diffusion.pipeline_folder import load_folder

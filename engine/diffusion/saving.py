@@ -27,7 +27,6 @@ from engine.diffusion.patches import Patch, patched, touching
 from engine.diffusion.precision import return_memory
 from engine.diffusion.text.stacks import STACKS
 from engine.diffusion.vae import Vae
-from engine.outputs import Over, Pieces, why, write_pieces
 
 HELD = 256 << 20
 """Bytes written between two times the files' pages are let go."""
@@ -40,6 +39,18 @@ TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "
 DENOISER = re.compile(
     r"^(model\.diffusion_model\.|model\.model\.)|^(input_blocks|middle_block|output_blocks|down_blocks|up_blocks)\."
 )
+
+
+class Over(bytes):
+    """Bytes to be written over earlier ones, at ``offset``: what is only known when all has been written."""
+
+    offset: int
+
+    @classmethod
+    def at(cls, offset: int, data: bytes) -> Over:
+        made = cls(data)
+        made.offset = offset
+        return made
 
 
 class Entry(NamedTuple):
@@ -110,7 +121,7 @@ def stream(
     loose: Mapping[str, Tensor] | None = None,
     metadata: Mapping[str, str] | None = None,
     dtype: str | None = None,
-) -> Iterator[bytes | Over]:
+) -> Iterator[bytes]:
     """A safetensors file of these, piece by piece: the header, then each tensor as it is computed.
 
     ``loose`` are tensors beside them, kept as they are; ``dtype`` as for ``dtype_of``.
@@ -126,7 +137,7 @@ def stream(
 
 def stream_tensors(
     entries: Mapping[str, Entry], values: Iterable[Tensor], metadata: Mapping[str, str], mapped: Sequence[Tensor] = ()
-) -> Iterator[bytes | Over]:
+) -> Iterator[bytes]:
     """A safetensors file, piece by piece; ``values`` come in the order of ``entries`` and are cast to their types.
 
     Numbers too large for a narrow type become its largest. Hashes that ``metadata`` leaves open are filled in at the end.
@@ -146,7 +157,7 @@ def stream_tensors(
             return_memory(mapped)
             held = 0
     for offset in left_open:
-        yield Over(8 + offset, digest.hexdigest().encode())
+        yield Over.at(8 + offset, digest.hexdigest().encode())
 
 
 def _left_open(header: bytes, metadata: Mapping[str, str]) -> list[int]:
@@ -186,21 +197,24 @@ def stream_checkpoint(
     metadata: Mapping[str, str] | None = None,
     dtype: str | None = None,
     more: Sequence[Piece] = (),
-) -> Iterator[bytes | Over]:
+) -> Iterator[bytes]:
     """A checkpoint that loads as what it was made of; ``more`` is what else lies in it, such as an image encoder."""
     return stream([*pieces(model, clip, vae), *more], flags(model), metadata, dtype)
 
 
-def write(path: Path, data: Pieces) -> None:
+def write(path: Path, data: Iterable[bytes]) -> None:
     """Write a file in pieces, whole or not at all. OSError says in a sentence what is in the way."""
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            write_pieces(file, data)
+            for piece in data:
+                file.seek(piece.offset if isinstance(piece, Over) else 0, os.SEEK_SET if isinstance(piece, Over) else os.SEEK_END)
+                file.write(piece)
+            file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise OSError(error.errno, f"{why(error)} {path.parent.absolute()}") from error
+        raise OSError(error.errno, f"{path.absolute()} cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
 
