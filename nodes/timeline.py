@@ -9,6 +9,7 @@ from annotated_types import Interval
 from engine.node import Advanced, Doc, Folder, Run, Seed, Step, node
 from engine.types import Conditioning, Image, Latent, Model, Noise, Sampler, Sigmas, Timeline
 from nodes.custom_sampling import Sampled
+from nodes.lora_files import tell
 from nodes.reports import reporting
 from nodes.sampling import Cfg
 from nodes.sizes import FineShare, Share
@@ -77,7 +78,9 @@ def timeline_lora(
     if not timeline.segments:
         raise timelines.TimelineError("the timeline has no segment yet. Connect a Timeline Segment first.")
     tensors = read_lora(run.folders.find("loras", lora_name))
-    adapter = read_adapters(tensors, [timeline.segments[0].model.part])[0]
+    part = timeline.segments[0].model.part
+    (adapter,) = read_adapters(tensors, [part])
+    tell(run, lora_name, tensors, [part])
     return timeline.with_ramp(timelines.Ramp(adapter, timelines.read_keys(strengths, unit)))
 
 

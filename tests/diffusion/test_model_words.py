@@ -9,16 +9,22 @@ import pytest
 import torch
 
 from engine import events
+from engine.diffusion.clip import Clip
 from engine.diffusion.families import beside
+from engine.diffusion.timeline import Segment, Timeline
 from engine.folders import Folders
 from engine.run import Job, Run
 from engine.types import Conditioning
 from nodes.loaders import checkpoint_loader, checkpoint_loader_simple
-from nodes.lora_files import lora_loader_model_only
+from nodes.lora_files import lora_loader_blocks, lora_loader_model_only
 from nodes.sampling import ksampler
+from nodes.timeline import timeline_lora
 from tests.diffusion import originals
 from tests.diffusion.demo import demo_model
 from tests.diffusion.test_checkpoints import saved, sd1
+
+NOTHING_READ = Clip(())
+"""A text encoder without a tower: nothing in a file is for it."""
 
 
 def job(base: Path) -> tuple[Run, list[Any]]:
@@ -76,7 +82,7 @@ def test_a_training_configuration_tells_prediction_and_layer(tmp_path: Path) -> 
         (tmp_path / "models" / kind).mkdir(parents=True)
     saved(tmp_path / "models" / "checkpoints" / "a.safetensors", sd1())
     configs = {
-        "v2-inference-v.yaml": "model:\n  params:\n    parameterization: \"v\"\n",
+        "v2-inference-v.yaml": 'model:\n  params:\n    parameterization: "v"\n',
         "v1-inference_clip_skip_2.yaml": "model:\n  params:\n    cond_stage_config:\n      params:\n        layer_idx: -2\n",
     }
     run, _ = job(tmp_path)
@@ -102,6 +108,8 @@ def test_what_a_lora_changes_that_the_model_has_not_is_told(tmp_path: Path) -> N
     odd = {f"lora_unet_nowhere_{i}.lora_{side}.weight": torch.randn(2, 2) for i in range(2) for side in ("up", "down")}
     for tensors, said in ((fits | text, []), (fits | odd, ["2 parts of a.safetensors have no place in this model"])):
         saved(tmp_path / "models" / "loras" / "a.safetensors", tensors)
-        run, told = job(tmp_path)
-        lora_loader_model_only(base, "a.safetensors", 1.0, run=run)
-        assert [words.split(" and were")[0] for words in notes(told)] == said
+        givens: list[tuple[Any, ...]] = [(base,), (base, NOTHING_READ), (Timeline((Segment(base, 1.0),)),)]
+        for apply, given in zip((lora_loader_model_only, lora_loader_blocks, timeline_lora), givens, strict=True):
+            run, told = job(tmp_path)
+            apply(*given, "a.safetensors", run=run)
+            assert [words.split(" and were")[0] for words in notes(told)] == said
