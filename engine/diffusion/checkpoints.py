@@ -244,5 +244,15 @@ def check_complete(path: Path, part: Part) -> None:
         raise CheckpointError(path, f"its {part.role} is no network known here: {_some(wrong)} have unexpected shapes")
 
 
+def check_exact(path: Path, part: Part) -> Part:
+    """The part itself, if it has every weight its network needs, in its shape, and none besides."""
+    check_complete(path, part)
+    needed = part.build().state_dict()
+    more = [row.source for row in part.keymap if row.target not in needed]
+    if more:
+        raise CheckpointError(path, f"its {part.role} is no network known here: {_some(more)} {STRANGE}")
+    return part
+
+
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import networks, prefixes
+from engine.diffusion.checkpoints import check_exact
 from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.control import ControlNet
 from engine.diffusion.control_lora import control_lora, empty_part, marks
@@ -41,6 +42,7 @@ def load_control(path: Path, place: Place | None = None, model: Model | None = N
     found = adapter(tensors)
     if found is not None:
         part, channels, cell = found
+        check_exact(path, part)
         return ControlNet(part, place, 0, steering=t2i, multiple=cell, channels=channels)
     original = under(tensors, "control_model.")
     if not original and "input_hint_block.0.weight" in tensors:
@@ -49,8 +51,10 @@ def load_control(path: Path, place: Place | None = None, model: Model | None = N
         if "difference" in tensors:
             original = _whole(path, original, model)
         part, context = original_part(original)
+        check_exact(path, part)
     elif "controlnet_cond_embedding.conv_in.weight" in tensors:
         part, context = diffusers_part(tensors)
+        check_exact(path, part)
         if UNION[0] in tensors:
             return ControlNet(part, place, context, steering=union, kinds=tensors[UNION[0]].shape[0])
     elif any("lllite" in name for name in tensors):

@@ -55,6 +55,12 @@ def network_for(tensors: Tensors, model: Model) -> tuple[Part, tuple[Patch, ...]
                 )
             deltas[row.target] = (LowRank(up, down),)
     targets = {row.target for row in part.keymap}
+    lacking = [name for name in part.build().state_dict() if name not in targets]
+    if lacking:
+        raise ValueError(
+            f"this Control-LoRA and {model.family.title} make no whole ControlNet: {lacking[0]} is missing. "
+            "Use one made for this base model, or download it again."
+        )
     inherited = tuple(patch for patch in (_inherited(patch, targets) for patch in model.patches) if patch is not None)
     return part, (*inherited, Patch(Adapter("control", deltas)))
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import networks, prefixes
+from engine.diffusion.checkpoints import check_exact
 from engine.diffusion.conditioning import Conditioning, entries
 from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.edits.places import EditError, hooked
@@ -153,7 +154,7 @@ def load_gligen(path: Path, place: Place | None = None) -> Gligen:
         with networks.on_meta():
             return GligenNetwork(phrase, out, widths)  # type: ignore[arg-type]
 
-    return Gligen(Part("gligen", build, tuple(rows), tensors), place or Residency(), phrase)
+    return Gligen(check_exact(path, Part("gligen", build, tuple(rows), tensors)), place or Residency(), phrase)
 
 
 def _gates(tensors: Tensors) -> list[str]:

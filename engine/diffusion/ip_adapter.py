@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.diffusion import networks, prefixes
+from engine.diffusion.checkpoints import check_exact
 from engine.diffusion.clip_vision import ClipVision
 from engine.diffusion.containers import CheckpointError, read_tensors
 from engine.diffusion.parts import KeyMap, Part, Place, Row, Tensors, under, working_dtype
@@ -70,7 +71,7 @@ def load_ip_adapter(path: Path, place: Place | None = None) -> IpAdapter:
         tokens = image["proj.weight"].shape[0] // context
         config = {"image_embed_dim": width, "cross_attention_dim": context, "num_image_text_embeds": tokens}
         part = _part("ImageProjection", config, _renamed(image, {"proj": "image_embeds", "norm": "norm"}), image)
-        return IpAdapter(part, attention, place or Residency(), "image_embeds", width, context)
+        return IpAdapter(check_exact(path, part), attention, place or Residency(), "image_embeds", width, context)
     if "latents" in image:
         width = image["proj_in.weight"].shape[1]
         part = _part("IPAdapterPlusImageProjection", resampler_shape(image), resampler_rows(image), image)
@@ -81,7 +82,7 @@ def load_ip_adapter(path: Path, place: Place | None = None) -> IpAdapter:
         part = _part("IPAdapterFullImageProjection", config, rows, image)
     else:
         raise CheckpointError(path, f"this IP-Adapter {FACES}")
-    return IpAdapter(part, attention, place or Residency(), "penultimate_hidden_states", width, context)
+    return IpAdapter(check_exact(path, part), attention, place or Residency(), "penultimate_hidden_states", width, context)
 
 
 def _part(name: str, config: dict[str, Any], keymap: KeyMap, tensors: Tensors) -> Part:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.diffusion import networks, prefixes
+from engine.diffusion.checkpoints import check_exact
 from engine.diffusion.clip_vision import ClipVisionOutput
 from engine.diffusion.conditioning import Conditioning, entries
 from engine.diffusion.containers import CheckpointError, read_tensors
@@ -122,7 +123,7 @@ def load_style_model(path: Path, place: Place | None = None) -> StyleModel:
     else:
         told = prefixes.elsewhere(tensors, "a style adapter for Stable Diffusion 1")
         raise CheckpointError(path, f"it has no style model's tensors (style_embedding or redux_up){told}")
-    return StyleModel(Part("style", build, straight(tensors), tensors), place or Residency(), width)
+    return StyleModel(check_exact(path, Part("style", build, straight(tensors), tensors)), place or Residency(), width)
 
 
 def apply_style(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PREFIX, PIXELS = "lllite_unet_", 8
 
+NEEDED = tuple(f"{layer}.0.{kind}" for layer in ("conditioning1", "down", "mid", "up") for kind in ("weight", "bias"))
+"""What every layer's network has of weights."""
+
 
 @dataclass(frozen=True, eq=False)
 class Lllite:
@@ -104,6 +107,9 @@ def modules_of(tensors: Tensors, model: Model) -> dict[str, dict[str, Tensor]]:
         )
     weights = model.part.weights()
     for layer, pieces in found.items():
+        lacking = [name for name in NEEDED if name not in pieces]
+        if lacking:
+            raise EditError(f"this LLLite is incomplete: {layer} has no {lacking[0]}. Download it again.")
         width = weights[f"{layer}.weight"].shape[1]
         if pieces["down.0.weight"].shape[1] != width:
             raise EditError(
