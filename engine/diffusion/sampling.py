@@ -132,6 +132,7 @@ def sample(
         def on_step(i: int, x: Tensor, denoised: Tensor) -> None:
             nonlocal last
             last = denoised
+            _check_numbers(denoised, i, len(sigmas) - 1)
             report(i + 1, len(sigmas) - 1, lambda decode=None: preview(latent_format, denoised, decode=decode))
 
         x = sampling.noise_scaling(sigmas[0], eps, clean, sampling.starts_at_max(sigmas))
@@ -143,6 +144,16 @@ def sample(
                 journal.flush()
         x = sampling.inverse_noise_scaling(sigmas[-1], x)
     return _outside(latent, x, latent_format), _outside(latent, last, latent_format)
+
+
+def _check_numbers(denoised: Tensor, i: int, steps: int) -> None:
+    """Raise ArithmeticError as soon as the model gives what is no number: all later steps would only spread it."""
+    if not torch.isfinite(denoised).all():
+        raise ArithmeticError(
+            f"at step {i + 1} of {steps} the model gave numbers that are none (NaN or infinite). Either weights are broken, the "
+            "model's or a LoRA's: leave the LoRAs out one by one, then fetch the model file again. Or a strength or cfg is far "
+            "too high, or float16 too narrow for this model: ModelComputeDtype with fp32 tells."
+        )
 
 
 def with_noise(model: Model, noise: LatentNoise, sigmas: Tensor, latent: Latent) -> Latent:

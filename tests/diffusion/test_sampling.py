@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.diffusion.guidance import basic_guider, cfg_guider
 from engine.diffusion.journal import FolderJournal, MemoryJournal
 from engine.diffusion.model import differential
+from engine.diffusion.patches import Adapter, Difference
 from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.sampling import NoNoise, RandomNoise, fit_mask, fitted, ksampler, named_sampler, sample, schedule
 from tests.diffusion.demo import demo_model, empty, picture, prompt
@@ -71,7 +72,7 @@ def test_at_cfg_1_the_negative_is_not_evaluated() -> None:
     """Two conditionings, one of them of a width the network would refuse."""
     broken = [[torch.zeros(1, 77, 5), {}]]
     assert run(cfg=1.0, negative=broken, steps=2).isfinite().all()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="5 numbers wide"):
         run(cfg=2.0, negative=broken, steps=2)
 
 
@@ -202,6 +203,19 @@ def test_raising_from_the_report_cancels() -> None:
 
     with pytest.raises(Cancelled):
         run(report=report)
+
+
+def test_a_broken_weight_ends_the_run_at_its_first_step_with_what_to_do() -> None:
+    """A LoRA of one weight, which is not a number."""
+    weight = demo_model().part.weights()["conv_in.weight"]
+    broken = Adapter("denoiser", {"conv_in.weight": (Difference(torch.full(weight.shape, torch.nan)),)})
+    steps: list[int] = []
+    with pytest.raises(ArithmeticError, match=r"step 1 of 20 .* leave the LoRAs out"):
+        ksampler(
+            demo_model().with_patches(broken), prompt(1), prompt(2), empty(), seed=1, steps=20, cfg=4.0, sampler_name="dpmpp_2m",
+            scheduler="karras", report=lambda done, total, draw: steps.append(done),
+        )  # fmt: skip
+    assert not steps
 
 
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m_sde", "euler_ancestral", "euler_cfg_pp", "heun", "lms"])

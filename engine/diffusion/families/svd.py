@@ -72,7 +72,6 @@ class SVD:
 
     def condition(self, tensor: Tensor, options: Mapping[str, Any], x: Tensor, *, negative: bool = False) -> Inputs:
         """The first picture as the image encoder sees it and as the VAE made it, and how the film is to move."""
-        unet.check_width(self.config, tensor)
         frames = x.shape[0]
         picture = options.get("concat_latent_image")
         numbers = [float(options.get(name, USUAL[name])) for name in IDS]
@@ -95,7 +94,7 @@ class SVD:
         output: Tensor = network(
             films,
             timestep[::frames],
-            encoder_hidden_states=inputs["context"][::frames].to(dtype),
+            encoder_hidden_states=unet.tokens(network, inputs)[::frames],
             added_time_ids=inputs["time_ids"][::frames],
             return_dict=False,
         )[0]

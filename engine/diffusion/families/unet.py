@@ -262,7 +262,6 @@ def conditioned(
 
     ``raw``: an editing network (8 channels) sees the VAE's latent as it is, not as a denoiser does.
     """
-    check_width(config, tensor)
     inputs = {"context": repeat_to(tensor.to(x.device), x.shape[0])}
     for name, option in CONTROL_TEXT.items():
         if options.get(option) is not None:
@@ -281,13 +280,15 @@ def conditioned(
     return inputs
 
 
-def check_width(config: UNetConfig, tensor: Tensor) -> None:
-    """A prompt must be as wide as the network's attention to it."""
-    if tensor.shape[-1] != config.context:
+def tokens(network: Any, inputs: Inputs) -> Tensor:
+    """The context in the network's dtype; checked here, where it is read, as a prompt at scale 0 may be anything."""
+    context, width = inputs["context"], network.config.cross_attention_dim
+    if context.shape[-1] != width:
         raise ValueError(
-            f"the tokens of a prompt are {tensor.shape[-1]} numbers wide, but this model reads {config.context}. "
+            f"the tokens of a prompt are {context.shape[-1]} numbers wide, but this model reads {width}. "
             "Make the prompt with what belongs to the model: the CLIP or CLIP vision of its own checkpoint."
         )
+    return context.to(working_dtype(network))
 
 
 def overlooked(config: UNetConfig, options: Mapping[str, Any], masked: bool) -> str | None:
@@ -309,7 +310,7 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
         output: Tensor = network(
             sample.to(dtype),
             timestep,
-            encoder_hidden_states=inputs["context"].to(dtype),
+            encoder_hidden_states=tokens(network, inputs),
             timestep_cond=inputs["guidance"].to(dtype) if "guidance" in inputs else None,
             class_labels=inputs["labels"].to(dtype) if "labels" in inputs else None,
             added_cond_kwargs=added,
