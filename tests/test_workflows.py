@@ -94,6 +94,15 @@ def test_a_workflow_for_models_of_your_own_is_complete_but_for_their_files(path:
     assert build(prompt, studio.specs, Folders(base=tmp_path, input=PROJECT / "input")).steps
 
 
+def test_the_files_of_techniques_are_what_the_tool_writes() -> None:
+    from engine.workflow.definitions import describe_all
+    from tools import technique_workflows
+
+    for name, workflow in technique_workflows.laid_out(describe_all(load().specs, Folders())).items():
+        path = PROJECT / "workflows" / f"{name}.json"
+        assert workflow == json.loads(path.read_text(encoding="utf-8")), f"{path.name}: run python tools/technique_workflows.py"
+
+
 def test_hello_shows_its_background(studio: Studio) -> None:
     """The prompt says "on a blue background": the corners are blue."""
     corners = pixels(studio.draw(HELLO)[0])[[4, 4, -5, -5], [4, -5, 4, -5]].astype(int)

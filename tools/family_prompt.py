@@ -1,4 +1,4 @@
-"""A graph written node by node, and what the families' workflows have in common."""
+"""A graph written node by node, and what the shipped workflows have in common."""
 
 from __future__ import annotations
 
@@ -40,6 +40,10 @@ class Prompt:
                        sampler=[chosen, 0], sigmas=[levels, 0], latent_image=latent)  # fmt: skip
         return [key, 0]
 
+    def custom(self, guider: Link, latent: Link, noise: Link, sampler: Link, sigmas: Link) -> Link:
+        key = self.add("SamplerCustomAdvanced", noise=noise, guider=guider, sampler=sampler, sigmas=sigmas, latent_image=latent)
+        return [key, 0]
+
     def save(self, latent: Link, vae: Link, name: str) -> None:
         self.add("SaveImage", images=[self.add("VAEDecode", samples=latent, vae=vae), 0], filename_prefix=name)
 
@@ -50,3 +54,17 @@ class Prompt:
 def checkpoint(p: Prompt, name: str) -> tuple[Link, Link, Link]:
     key = p.add("CheckpointLoaderSimple", ckpt_name=name)
     return [key, 0], [key, 1], [key, 2]
+
+
+def instructed(p: Prompt, file: str, words: str, cfg: float, name: str) -> Prompt:
+    """The whole graph for a model that edits a picture by instruction, with the two scales of its authors."""
+    model, clip, vae = checkpoint(p, file)
+    positive, negative = p.text(clip, words, "")
+    picture = p.add("LoadImage", image=PICTURE)
+    told = p.add("InstructPixToPixConditioning", positive=positive, negative=negative, vae=vae, pixels=[picture, 0])
+    guider = p.add("DualCFGGuider", model=model, cond1=[told, 0], cond2=[told, 1], negative=negative, cfg_conds=cfg,
+                   cfg_cond2_negative=1.5, style="regular")  # fmt: skip
+    noise, sampler = [p.add("RandomNoise", noise_seed=1), 0], [p.add("KSamplerSelect", sampler_name="euler"), 0]
+    sigmas = [p.add("BasicScheduler", model=model, scheduler="normal", steps=20, denoise=1.0), 0]
+    p.save(p.custom([guider, 0], [told, 2], noise, sampler, sigmas), vae, name)
+    return p

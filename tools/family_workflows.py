@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools import family_workflows_sdxl as xl  # noqa: E402
-from tools.family_prompt import PICTURE, Prompt, checkpoint  # noqa: E402
+from tools.family_prompt import PICTURE, Prompt, checkpoint, instructed  # noqa: E402
 
 
 def sd1_inpaint() -> Prompt:
@@ -46,19 +46,7 @@ def sd1_instruct() -> Prompt:
         "The prompt says what to change. Two scales: how much it obeys the words (*cfg_conds*) and how much it keeps the picture "
         "(*cfg_cond2_negative*). Put `instruct-pix2pix-00-22000.safetensors` into models/checkpoints.",
     )
-    model, clip, vae = checkpoint(p, "instruct-pix2pix-00-22000.safetensors")
-    positive, negative = p.text(clip, "make it winter", "")
-    picture = p.add("LoadImage", image=PICTURE)
-    told = p.add("InstructPixToPixConditioning", positive=positive, negative=negative, vae=vae, pixels=[picture, 0])
-    guider = p.add("DualCFGGuider", model=model, cond1=[told, 0], cond2=[told, 1], negative=negative, cfg_conds=7.5,
-                   cfg_cond2_negative=1.5, style="regular")  # fmt: skip
-    sampled = p.add(
-        "SamplerCustomAdvanced", noise=[p.add("RandomNoise", noise_seed=1), 0], guider=[guider, 0],
-        sampler=[p.add("KSamplerSelect", sampler_name="euler"), 0],
-        sigmas=[p.add("BasicScheduler", model=model, scheduler="normal", steps=20, denoise=1.0), 0], latent_image=[told, 2],
-    )  # fmt: skip
-    p.save([sampled, 0], vae, "sd1-instruct-pix2pix")
-    return p
+    return instructed(p, "instruct-pix2pix-00-22000.safetensors", "make it winter", 7.5, "sd1-instruct-pix2pix")
 
 
 def sd1_velocity() -> Prompt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.family_prompt import PICTURE, Prompt, checkpoint
+from tools.family_prompt import PICTURE, Prompt, checkpoint, instructed
 
 
 def sdxl_refiner() -> Prompt:
@@ -58,19 +58,7 @@ def sdxl_cosxl() -> Prompt:
         "SDXL with EDM's noise levels and velocity, told by the keys `edm_vpred.*` in the file; the picture to change is eight "
         "of its channels' other half. Put `cosxl_edit.safetensors` into models/checkpoints. `cosxl.safetensors` needs no node.",
     )
-    model, clip, vae = checkpoint(p, "cosxl_edit.safetensors")
-    positive, negative = p.text(clip, "make it night", "")
-    picture = p.add("LoadImage", image=PICTURE)
-    told = p.add("InstructPixToPixConditioning", positive=positive, negative=negative, vae=vae, pixels=[picture, 0])
-    guider = p.add("DualCFGGuider", model=model, cond1=[told, 0], cond2=[told, 1], negative=negative, cfg_conds=5.0,
-                   cfg_cond2_negative=1.5, style="regular")  # fmt: skip
-    sampled = p.add(
-        "SamplerCustomAdvanced", noise=[p.add("RandomNoise", noise_seed=1), 0], guider=[guider, 0],
-        sampler=[p.add("KSamplerSelect", sampler_name="euler"), 0],
-        sigmas=[p.add("BasicScheduler", model=model, scheduler="normal", steps=20, denoise=1.0), 0], latent_image=[told, 2],
-    )  # fmt: skip
-    p.save([sampled, 0], vae, "sdxl-cosxl-edit")
-    return p
+    return instructed(p, "cosxl_edit.safetensors", "make it night", 5.0, "sdxl-cosxl-edit")
 
 
 def sdxl_ssd() -> Prompt:

@@ -29,10 +29,6 @@ def demo(p: Prompt, words: str, negative: str = "") -> tuple[Link, Link, Link, L
     return model, vae, *p.text(clip, words, negative)
 
 
-def custom(p: Prompt, guider: Link, latent: Link, noise: Link, sampler: Link, sigmas: Link) -> Link:
-    return [p.add("SamplerCustomAdvanced", noise=noise, guider=guider, sampler=sampler, sigmas=sigmas, latent_image=latent), 0]
-
-
 def faster_attention() -> Prompt:
     p = Prompt(
         "Large pictures: faster, and with one subject",
@@ -79,7 +75,7 @@ def negative_prompts() -> Prompt:
     sampler = [p.add("KSamplerSelect", sampler_name="dpmpp_2m"), 0]
     sigmas = [p.add("BasicScheduler", model=model, scheduler="karras", steps=20, denoise=1.0), 0]
     for name, guider in guiders.items():
-        p.save(custom(p, [guider, 0], latent, noise, sampler, sigmas), vae, f"negative-prompts-{name}")
+        p.save(p.custom([guider, 0], latent, noise, sampler, sigmas), vae, f"negative-prompts-{name}")
     return p
 
 
@@ -125,7 +121,7 @@ def variations() -> Prompt:
     for name, words, start in (("plain", positive, noise), ("noise", positive, other), ("seed-variance", varied, noise),
                                ("cads", annealed, noise)):  # fmt: skip
         guider = p.add("CFGGuider", model=model, positive=words, negative=negative, cfg=4.0)
-        p.save(custom(p, [guider, 0], latent, start, sampler, sigmas), vae, f"variations-{name}")
+        p.save(p.custom([guider, 0], latent, start, sampler, sigmas), vae, f"variations-{name}")
     return p
 
 
@@ -232,20 +228,23 @@ YOUR_MODELS = {
 }
 
 
+def laid_out(definitions: Any) -> dict[str, dict[str, Any]]:
+    """Every workflow by its path below workflows/, in the editor's format; those that draw write no model files unless unmuted."""
+    made = {name: written(make(), definitions) for name, make in SHIPPED.items()}
+    for workflow in made.values():
+        for node in workflow["nodes"]:
+            node["mode"] = NEVER if node["type"] == "CheckpointSave" else node["mode"]
+    return made | {f"your-models/{name}": written(make(), definitions) for name, make in YOUR_MODELS.items()}
+
+
 def main() -> None:
     from engine.folders import Folders
     from engine.registry import load
     from engine.workflow.definitions import describe_all
 
-    definitions = describe_all(load().specs, Folders())
-    for folder, workflows in (("workflows", SHIPPED), ("workflows/your-models", YOUR_MODELS)):
-        for name, make in workflows.items():
-            workflow: dict[str, Any] = written(make(), definitions)
-            for node in workflow["nodes"]:
-                if folder == "workflows" and node["type"] == "CheckpointSave":
-                    node["mode"] = NEVER
-            text = json.dumps(workflow, indent=1, ensure_ascii=False)
-            (ROOT / folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    for name, workflow in laid_out(describe_all(load().specs, Folders())).items():
+        text = json.dumps(workflow, indent=1, ensure_ascii=False)
+        (ROOT / "workflows" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
