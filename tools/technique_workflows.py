@@ -229,7 +229,7 @@ YOUR_MODELS = {
 
 
 def laid_out(definitions: Any) -> dict[str, dict[str, Any]]:
-    """Every workflow by its path below workflows/, in the editor's format; those that draw write no model files unless unmuted."""
+    """Every workflow by its path below workflows/, in the editor's format; those that draw write a model file only unmuted."""
     made = {name: written(make(), definitions) for name, make in SHIPPED.items()}
     for workflow in made.values():
         for node in workflow["nodes"]:
