@@ -6,6 +6,7 @@ from typing import Any
 from engine.workflow.values import Info, inputs_of, widget_of
 
 COLUMN, GAP, ROW, HEAD, WIDTH = 320, 40, 24, 60, 260
+PICTURE, TEXT = 240, 80
 CONTROL = "fixed"
 
 
@@ -79,8 +80,11 @@ def node_of(
     title = meta.get("title") if isinstance(meta, Mapping) else None
     rows = max(len(slots), len(outputs)) + len(values)
     long_text = any(options.get("multiline") for _, _, options in known)
+    saves = bool(info.get("output_node"))
+    pictures = any((saves and type_name == "IMAGE") or options.get("image_upload") for _, type_name, options in known)
+    height = HEAD + ROW * rows + (TEXT if long_text else 0) + (PICTURE if pictures else 0)
     return {
-        "id": ids[key], "type": kind, "pos": [0, 0], "size": [WIDTH, HEAD + ROW * rows + (80 if long_text else 0)], "flags": {},
+        "id": ids[key], "type": kind, "pos": [0, 0], "size": [WIDTH, height], "flags": {},
         "order": 0, "mode": 0, "inputs": slots, "outputs": outputs, "properties": {"Node name for S&R": kind},
         "widgets_values": values, **({"title": title} if title and title != info.get("display_name", kind) else {}),
     }  # fmt: skip

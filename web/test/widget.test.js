@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { evaluate, settle } from '../widget/expression.js';
 import { filter } from '../widget/combo.js';
 import { show } from '../widget/number.js';
+import { words } from '../widget/text.js';
 import { Shake } from '../tools/shake.js';
 import { grid } from '../canvas/media.js';
 import { hueOf } from '../canvas/tint.js';
@@ -65,4 +66,11 @@ test('the hue of a colour', () => {
   assert.deepEqual(hueOf('#00ff00')[0], 120);
   assert.deepEqual(hueOf('#223')[0], 240);
   assert.equal(hueOf('nonsense')[1], 0.1);
+});
+
+test('a note shows the words of its markdown alone', () => {
+  assert.equal(words('## Steps'), 'Steps');
+  assert.equal(words('here (*detail*: less) and *base_steps*, **much** `a_b_c`'), 'here (detail: less) and base_steps, much a_b_c');
+  assert.equal(words('2 * 3 * 4 and snake_case_name'), '2 * 3 * 4 and snake_case_name');
+  assert.equal(words('- see [the page](https://example.org) _now_'), '• see the page now');
 });

@@ -40,17 +40,22 @@ export const text = {
   press: (stage, target) => ({ name: 'text', move() {}, end: (p) => (p.still ? open(stage, target) : undefined), cancel() {} }),
 };
 
+/** A line of markdown as the words alone. @param {string} line */
+export function words(line) {
+  const emphasis = /(^|[^\w*])([*_])(?=\S)(.+?)(?<=\S)\2(?=\W|$)/g;
+  return line.replace(/^#{1,6}\s+/, '').replace(/\*\*|__|`/g, '').replace(emphasis, '$1$3').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/^\s*[-*]\s+/, '• ');
+}
+
 /** @param {Field} field */
 function drawMarkdown({ look, box, value }) {
   const lines = String(value ?? '').split('\n');
   let y = box.y + 4;
   for (const line of lines) {
     const heading = /^#{1,6}\s+/.test(line);
-    const plain = line.replace(/^#{1,6}\s+/, '').replace(/\*\*|__|`/g, '').replace(/(^|\s)[*_](\S[^*_]*)[*_](?=\W|$)/g, '$1$2').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replace(/^\s*[-*]\s+/, '• ');
     const font = heading ? 'title' : 'label';
     const room = Math.floor((box.y + box.h - y) / 17);
     if (room < 1) return;
-    const rows = look.lines(plain, font, box.w - 8, room);
+    const rows = look.lines(words(line), font, box.w - 8, room);
     for (const row of rows) {
       if (row) look.text(row, box.x + 4, y + 9, font, heading ? look.theme.text : look.theme.dim, box.w);
       y += 17;
