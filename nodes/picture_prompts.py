@@ -1,4 +1,4 @@
-"""Conditioning by pictures: unCLIP, Stable Video Diffusion, Stable Zero123, Stable Video 3D."""
+"""Conditioning by pictures: unCLIP, Stable Video Diffusion, Stable Zero123, Stable Video 3D, the x4 upscaler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from engine.node import Round, Step, node
 from engine.types import ClipVision, ClipVisionOutput, Conditioning, Image, Latent, Vae
-from nodes.sizes import MAX_RESOLUTION, Share
+from nodes.sizes import MAX_RESOLUTION, FineShare, Share, Strength10
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,6 +122,28 @@ def sv3d_conditioning(
     seen, pixels = _looked_at(clip_vision, init_image, width, height)
     cameras = {"elevation": [elevation] * video_frames, "azimuth": orbit(video_frames)}
     return _prompt(seen, torch.zeros_like(seen), vae.encode(pixels), video_frames, **cameras)
+
+
+@node("SD_4XUpscale_Conditioning", category="conditioning/upscale_diffusion")
+def sd_4xupscale_conditioning(
+    images: Image,
+    positive: Conditioning,
+    negative: Conditioning,
+    scale_ratio: Strength10 = 4.0,
+    noise_augmentation: FineShare = 0.0,
+) -> PicturePrompt:
+    """Pictures for the Stable Diffusion x4 upscaler, to be drawn that much larger; the noise lets it invent more."""
+    import torch
+
+    from engine.diffusion.conditioning import with_options
+    from engine.diffusion.pixels.resize import resize
+
+    height, width = (max(1, round(side * scale_ratio) // 4) for side in images.shape[1:3])  # a pixel to each latent cell
+    small = resize(images[..., :3].movedim(-1, 1) * 2 - 1, width, height, "bilinear", "center")
+    seen = {"concat_image": small, "noise_augmentation": noise_augmentation}
+    blank: Latent = {"samples": torch.zeros(len(images), 4, height, width)}
+    wanted, unwanted = (Conditioning(with_options(one, **seen)) for one in (positive, negative))
+    return PicturePrompt(wanted, unwanted, blank)
 
 
 def _looked_at(clip_vision: ClipVision, image: Image, width: int, height: int) -> tuple[Tensor, Tensor]:

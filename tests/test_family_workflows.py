@@ -97,6 +97,9 @@ def sd2_models(folder: Path) -> None:
     eye = originals.image_tower(EYE)
     unet(folder / "checkpoints", "sd21-unclip-h.ckpt", UnCLIP(originals.UNCLIP_TINY), stats, **words, **VAE,
          embedder__model__visual__=eye)  # fmt: skip
+    words = {"cond_stage_model__model__": originals.open_clip(originals.tower(originals.TextConfig(128, 23, 64, "gelu")))}
+    vae = {"first_stage_model__": originals.vae(originals.replace(originals.VAE_TINY, channels=(16, 16, 32)))}
+    unet(folder / "checkpoints", "x4-upscaler-ema.safetensors", originals.X4_TINY, **words, **vae)
     film_checkpoint(folder / "checkpoints" / "svd.safetensors")
     orbit_checkpoint(folder / "checkpoints" / "sv3d_p.safetensors")
 

@@ -120,6 +120,23 @@ def sd2_unclip() -> Prompt:
     return p
 
 
+def x4_upscaler() -> Prompt:
+    p = Prompt(
+        "Four times as large: the Stable Diffusion x4 upscaler",
+        "A small picture, drawn anew with four times its width and height; the prompt says what is in it, and "
+        "*noise_augmentation* lets the model invent more. Put `x4-upscaler-ema.safetensors` into models/checkpoints. "
+        "It was trained on 128 x 128 pixels. For larger pictures use *VAE Decode (Tiled)*.",
+    )
+    model, clip, vae = checkpoint(p, "x4-upscaler-ema.safetensors")
+    positive, negative = p.text(clip, "a lighthouse, sharp photograph", "blurry, compressed")
+    small = p.add("ImageScale", "A small picture", image=[p.add("LoadImage", image=PICTURE), 0], upscale_method="area", width=128,
+                  height=128, crop="center")  # fmt: skip
+    told = p.add("SD_4XUpscale_Conditioning", images=[small, 0], positive=positive, negative=negative, scale_ratio=4.0,
+                 noise_augmentation=0.06)  # fmt: skip
+    p.save(p.sample(model, [told, 0], [told, 1], [told, 2], cfg=9.0), vae, "sd-x4-upscaler")
+    return p
+
+
 def svd() -> Prompt:
     p = Prompt(
         "A film from a picture: Stable Video Diffusion",
@@ -174,6 +191,7 @@ WORKFLOWS = {
     "sd1-lcm": sd1_lcm_full,
     "sd2": sd2,
     "sd2-unclip": sd2_unclip,
+    "sd-x4-upscaler": x4_upscaler,
     "sdxl-refiner": xl.sdxl_refiner,
     "sdxl-v-prediction": xl.sdxl_velocity,
     "sdxl-playground": xl.sdxl_playground,

@@ -32,6 +32,7 @@ class Lineage:
 FAMILIES: Mapping[str, tuple[str, int]] = {
     "sd1": ("Stable Diffusion 1", 4),
     "sd2": ("Stable Diffusion 2", 4),
+    "sd_x4": ("Stable Diffusion x4 upscaler", 4),
     "sdxl": ("Stable Diffusion XL", 4),
     "sdxl_refiner": ("Stable Diffusion XL refiner", 4),
     "svd": ("Stable Video Diffusion", 4),
@@ -184,6 +185,8 @@ def _unet(tensors: Shapes) -> str | None:
         return None
     if any(".time_stack." in name for name in shapes):
         return "svd"
+    if _any(tensors, r"(^|\.)(label_emb|class_embedding)\.weight$"):
+        return "sd_x4"
     vector = re.compile(r"(^|\.)(label_emb\.0\.0|add_embedding\.linear_1)\.weight$")
     vectors = [shape[1] for name, shape in tensors.items() if vector.search(name)]
     if vectors and contexts != {1024}:  # SD 2.1 unCLIP has a vector too

@@ -25,6 +25,7 @@ STRAY = re.compile(
       | .*\.(position_ids|logit_scale|num_batches_tracked)
       | conditioner\.embedders\.\d+\.(vocab_size|model\.attn_mask)
       | embedder\.(?!model\.visual\.).* | noise_augmentor\..*          # unCLIP, beside its image tower
+      | low_scale_model\..*                                          # the x4 upscaler's noise, a known formula
       | conditioner\.embedders\.0\.open_clip\.model\.(?!visual\.).*   # Stable Video Diffusion, the same
       | conditioner\.embedders\.[1-9]\.encoder\..*                    # and its second copy of the VAE
     )$""",

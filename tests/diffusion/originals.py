@@ -16,6 +16,8 @@ from engine.diffusion.families.sdxl import MODULES, SDXL, SDXLRefiner
 from engine.diffusion.families.unclip import MODULES as LABELS
 from engine.diffusion.families.unclip import UnCLIP
 from engine.diffusion.families.unet import UNetConfig
+from engine.diffusion.families.x4_upscaler import MODULES as NOISE
+from engine.diffusion.families.x4_upscaler import X4Upscaler
 from engine.diffusion.text.network import ClipText, TextConfig
 from engine.diffusion.vision.network import ClipImage, VisionConfig
 
@@ -47,17 +49,26 @@ REFINER_TINY = UNetConfig(4, 4, (32, 64, 64), ((0,), (1,), (0,)), 1, ((0, 0), (1
 SVD_FULL = replace(SD2_FULL, in_channels=8, vector=768)
 SVD_TINY = replace(SD1_TINY, in_channels=8, channels=(64, 128), context=64, linear=True, vector=768)
 UNCLIP_FULL = replace(SD2_FULL, vector=2048)
+X4_FULL = X4Upscaler(
+    UNetConfig(7, 4, (256, 512, 512, 1024), ((0, 0), *((1, 1),) * 3), 1, (*((1, 1, 1),) * 3, (0, 0, 0)), 1024, True, None),
+    text_only=(False, True, True, False),
+)
+X4_TINY = X4Upscaler(
+    UNetConfig(7, 4, (32, 64, 128), ((0,), (1,), (1,)), 1, ((1, 1), (1, 1), (0, 0)), 128, True, None),
+    text_only=(False, True, False),
+)
 UNCLIP_TINY = replace(SD1_TINY, channels=(64, 128), context=64, linear=True, vector=64)
 
 VAE_FULL = autoencoder_kl.KLConfig(3, 3, 4, (128, 256, 512, 512), 2, True)
+VAE_X4 = replace(VAE_FULL, channels=(128, 256, 512))
 VAE_TINY = autoencoder_kl.KLConfig(3, 3, 4, (16, 16, 32, 32), 1, True)
 
 
 def denoiser(family: Family) -> dict[str, Tensor]:
     """The UNet's tensors on the meta device by their original names."""
     assert isinstance(family, SD1 | SDXL | SDXLRefiner) or hasattr(family, "config")
-    more = LABELS if isinstance(family, UnCLIP) else MODULES
-    table = unet.modules(family.config) | (more if family.config.vector else {})
+    more = {UnCLIP: LABELS, X4Upscaler: NOISE}.get(type(family), MODULES)
+    table = unet.modules(family.config) | more
     return renamed(family.build(), table)
 
 

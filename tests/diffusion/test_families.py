@@ -24,6 +24,7 @@ FULL: dict[str, Family] = {
     "sd1 inpaint": SD1(originals.SD1_INPAINT),
     "sd2": SD2(originals.SD2_FULL),
     "unclip": UnCLIP(originals.UNCLIP_FULL),
+    "x4 upscaler": originals.X4_FULL,
     "sdxl": SDXL(originals.SDXL_FULL),
     "ssd-1b": SDXL(originals.SSD_1B),
     "vega": SDXL(originals.VEGA),

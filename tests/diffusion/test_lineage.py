@@ -75,6 +75,12 @@ def test_unets_in_their_original_names(family: str, prefix: str, kind: str) -> N
     assert of_shapes(tensors) == Lineage(kind, family, *FAMILIES[family])  # type: ignore[arg-type]
 
 
+def test_the_x4_upscaler_is_no_stable_diffusion_2() -> None:
+    for tensors in (originals.denoiser(originals.X4_FULL), originals.X4_FULL.build().state_dict()):
+        found = of_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        assert (found.family, found.title) == ("sd_x4", "Stable Diffusion x4 upscaler")
+
+
 @pytest.mark.parametrize("family", [*UNETS])
 def test_unets_and_their_loras_in_the_names_of_diffusers(family: str) -> None:
     module = meta(UNETS[family].build)

@@ -96,7 +96,8 @@ def attentions(network: nn.Module, kind: str, under: str = "") -> Iterator[tuple
     for name, module in network.named_modules():
         if name.endswith(f".{kind}") and name.startswith(under):
             found = True
-            yield name, module
+            if kind != "attn1" or not module.is_cross_attention:  # the x4 upscaler has some attn1 that read the text
+                yield name, module
     if not found and not under:
         raise EditError("this edit is for UNets (Stable Diffusion 1, 2, XL); the model connected is none of these.")
 

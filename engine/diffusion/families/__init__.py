@@ -12,11 +12,12 @@ from engine.diffusion.families.sdxl import SDXL, SDXLRefiner
 from engine.diffusion.families.sv3d import SV3D
 from engine.diffusion.families.svd import SVD
 from engine.diffusion.families.unclip import UnCLIP
+from engine.diffusion.families.x4_upscaler import X4Upscaler
 from engine.diffusion.families.zero123 import Zero123
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parts import Tensors
 
-FAMILIES: tuple[type[Family], ...] = (Zero123, SD1, SD2, UnCLIP, SDXL, SDXLRefiner, SVD, SV3D)
+FAMILIES: tuple[type[Family], ...] = (Zero123, SD1, SD2, X4Upscaler, UnCLIP, SDXL, SDXLRefiner, SVD, SV3D)
 
 LATENTS: tuple[LatentFormat, ...] = (sd1.LATENT, sdxl.LATENT)
 """What the families' denoisers see, the likeliest first."""

@@ -32,7 +32,7 @@ class SD2(SD1):
     @classmethod
     def recognise(cls, tensors: Tensors, loose: Tensors, metadata: Mapping[str, str]) -> Self | None:
         config = unet.read_config(tensors)
-        if config is None or not config.linear or config.vector is not None:
+        if config is None or not config.linear or config.vector is not None or f"{unet.LEVEL}.weight" in tensors:
             return None
         v = cls._velocity(tensors, loose, metadata, config)
         return cls(config, v=v, zero_terminal_snr="ztsnr" in loose)

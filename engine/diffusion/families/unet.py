@@ -22,6 +22,7 @@ from engine.diffusion.parts import KeyMap, Row, Tensors, working_dtype
 
 HEAD = 64  # channels of an attention head in models with linear projections; the others have 8 heads whatever the width
 HEADS = 8
+LEVEL = "label_emb"  # a table of noise levels, only in the x4 upscaler
 TIME_IDS = 256  # sinusoidal features of each of SDXL's size numbers
 
 RESNET = {
@@ -100,6 +101,7 @@ def in_original_names(tensors: Tensors) -> Tensors | None:
     if "down_blocks.0.resnets.0.norm1.weight" not in tensors or "conv_in.weight" not in tensors:
         return None
     labels = {f"{added}.linear_{i}": f"label_emb.0.{2 * i - 2}" for added in ("add_embedding", "class_embedding") for i in (1, 2)}
+    labels["class_embedding"] = LEVEL
     return renamed(tensors, {target: source for source, target in modules(own_config(tensors)).items()} | labels)
 
 
@@ -294,8 +296,10 @@ def tokens(network: Any, inputs: Inputs) -> Tensor:
 def overlooked(config: UNetConfig, options: Mapping[str, Any], masked: bool) -> str | None:
     """What a network that sees more than the latent was not given, with the cure; None if nothing is wrong."""
     extra = config.in_channels - config.out_channels
-    if extra == 0 or masked or "concat_latent_image" in options:
+    if extra == 0 or masked or "concat_latent_image" in options or "concat_image" in options:
         return None
+    if extra < config.out_channels:
+        return "This model enlarges a picture and got none: connect SD_4XUpscale_Conditioning, or choose another model."
     if extra == config.out_channels:
         return "This model edits a picture and got none: connect InstructPixToPixConditioning, or choose another model."
     return "This is an inpainting model without a hole to fill: connect InpaintModelConditioning, or choose the plain model."
@@ -305,6 +309,8 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
     """One call of the network: (B, C, h, w) at ``timestep`` (B,) -> its output, in the network's dtype."""
     dtype = working_dtype(network)
     sample = torch.cat([x, inputs["concat"].to(x)], dim=1) if "concat" in inputs else x
+    labels = inputs.get("labels")
+    labels = labels.to(dtype) if labels is not None and labels.is_floating_point() else labels
     added = {"text_embeds": inputs["pooled"], "time_ids": inputs["time_ids"]} if "time_ids" in inputs else None
     with biased(network, inputs.get("token_bias")):
         output: Tensor = network(
@@ -312,7 +318,7 @@ def call(network: nn.Module, x: Tensor, timestep: Tensor, inputs: Inputs, residu
             timestep,
             encoder_hidden_states=tokens(network, inputs),
             timestep_cond=inputs["guidance"].to(dtype) if "guidance" in inputs else None,
-            class_labels=inputs["labels"].to(dtype) if "labels" in inputs else None,
+            class_labels=labels,
             added_cond_kwargs=added,
             return_dict=False,
             **({} if residuals is None else _additional(network, residuals.each(lambda added: added.to(x.device, dtype)), x)),

@@ -88,6 +88,6 @@ class Mochi(LatentFormat):
 
 
 NAMES: dict[str, Any] = {
-    "sd1": SD15, "sdxl": SDXL, "sd3": SD3, "flux": Flux, "wan": Wan21, "ltxv": LTXV, "hunyuan_video": HunyuanVideo,
-    "mochi": Mochi,
+    "sd1": SD15, "sdxl": SDXL, "sd_x4": SD_X4, "sd3": SD3, "flux": Flux, "wan": Wan21, "ltxv": LTXV,
+    "hunyuan_video": HunyuanVideo, "mochi": Mochi,
 }  # fmt: skip
