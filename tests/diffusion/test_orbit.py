@@ -15,20 +15,21 @@ from engine.diffusion.checkpoints import load_checkpoint
 from engine.diffusion.families import FAMILIES
 from engine.diffusion.families.sv3d import SV3D, WIDTHS, orbit
 from engine.diffusion.families.svd import modules, network_config
+from engine.diffusion.families.unet import UNetConfig
 from engine.diffusion.inspection import inspect
+from engine.diffusion.model import Model
 from engine.diffusion.parts import Part, PlaceOnCpu
+from engine.diffusion.residency import Residency
 from engine.diffusion.sampling import ksampler
 from engine.types import Image
 from nodes.guidance import video_triangle_cfg_guidance
 from nodes.picture_prompts import sv3d_conditioning
 from tests.diffusion import originals
-from tests.diffusion.test_film import EYE, STILL, by_hand
-
-FRAMES = 3
+from tests.diffusion.test_film import CFG, EYE, FRAMES, STILL, by_converter, by_hand, film_of_diffusers, given, our_film, same
 
 
-def tiny(vector: int) -> tuple[SV3D, dict[str, Tensor]]:
-    family = SV3D(replace(originals.SVD_TINY, vector=vector))
+def unet(vector: int, config: UNetConfig = originals.SVD_TINY) -> tuple[SV3D, dict[str, Tensor]]:
+    family = SV3D(replace(config, vector=vector))
     return family, originals.filled(originals.renamed(family.build(), modules(family.config)), 3)
 
 
@@ -53,7 +54,7 @@ def test_one_camera_for_all_frames_is_diffusers_network_told_it_at_once(vector: 
     from diffusers import UNetSpatioTemporalConditionModel
     from diffusers.models.embeddings import get_timestep_embedding
 
-    family, tensors = tiny(vector)
+    family, tensors = unet(vector)
     network = Part("denoiser", family.build, family.keymap(tensors), tensors).module()
     given = inputs(family, FRAMES, [40.0])
     x, t = torch.randn(FRAMES, 4, 8, 8, generator=torch.manual_seed(0)), torch.full((FRAMES,), 0.7)
@@ -71,10 +72,60 @@ def test_one_camera_for_all_frames_is_diffusers_network_told_it_at_once(vector: 
     assert torch.allclose(ours, expected, atol=1e-5)
 
 
+class PerFrame(Tensor):
+    """An embedding that diffusers' network takes for one of the whole film, and would repeat for each frame."""
+
+    def repeat_interleave(self, *_: Any, **__: Any) -> Tensor:
+        return self.as_subclass(Tensor)
+
+
+def told_each_frame(network: Any) -> Any:
+    """Diffusers' network, whose added_time_ids are now a whole film's cameras, (frames, vector)."""
+    embed, vector = network.add_embedding.forward, network.config.projection_class_embeddings_input_dim
+    network.add_time_proj = nn.Identity()
+    network.add_embedding.forward = lambda told: embed(told.reshape(-1, vector)).as_subclass(PerFrame)
+    return network
+
+
+def cameras(vector: int) -> Tensor:
+    """As the authors' script tells them: the noise on the picture; 90 - elevation; azimuths from the last frame's, in radians."""
+    from diffusers.models.embeddings import get_timestep_embedding
+
+    sines = {"flip_sin_to_cos": True, "downscale_freq_shift": 0}
+    turns = torch.tensor(orbit(FRAMES))
+    told = [get_timestep_embedding(torch.full((FRAMES,), 0.01), 256, **sines)]  # type: ignore[arg-type]
+    if vector != WIDTHS[0]:
+        for angles in (torch.full((FRAMES,), 90.0 - 20.0), (turns - turns[-1]) % 360):
+            told.append(get_timestep_embedding(torch.deg2rad(angles), 512, **sines))  # type: ignore[arg-type]
+    return torch.cat(told, dim=1)
+
+
+@pytest.mark.parametrize("full", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("vector", WIDTHS)
+@torch.no_grad()
+def test_a_turn_is_that_of_diffusers_network(vector: int, full: bool) -> None:
+    """A whole run with a camera a frame, guided most in the middle; at full width in 6 GB, which both sides share."""
+    from diffusers import UNetSpatioTemporalConditionModel
+
+    family, tensors = unet(vector, originals.SVD_FULL if full else originals.SVD_TINY)
+    tensors["out.2.weight"] *= 0.1
+    part = Part("denoiser", family.build, family.keymap(tensors), tensors)
+    config = {"projection_class_embeddings_input_dim": vector} if full else network_config(family.config)
+    with torch.device("meta"):
+        theirs: Any = UNetSpatioTemporalConditionModel(**config).eval()
+    theirs.load_state_dict(by_converter(tensors, theirs), assign=True)
+    seen, picture = given(family.config.context)
+    scale = torch.tensor([1.0, CFG, 1.0])
+    expected = film_of_diffusers(told_each_frame(theirs), seen, picture, cameras(vector), scale)
+    model = video_triangle_cfg_guidance(Model(part, family, Residency("cpu", dtype=torch.float32)), 1.0)
+    told = {"elevation": 20.0, "azimuth": orbit(FRAMES), "augmentation_level": 0.01}
+    same(our_film(model, seen, picture, FRAMES, **told), expected, f"sv3d {vector}")
+
+
 @torch.no_grad()
 def test_each_frame_is_told_its_own_camera() -> None:
     """With layers along time left out, a frame of a film is what it is in a film of two, told the same camera."""
-    family, tensors = tiny(WIDTHS[1])
+    family, tensors = unet(WIDTHS[1])
     network = Part("denoiser", family.build, family.keymap(tensors), tensors).module()
     for name, mixer in network.named_modules():
         if name.endswith("time_mixer"):
@@ -93,7 +144,7 @@ def test_each_frame_is_told_its_own_camera() -> None:
 
 def checkpoint(path: Path, vector: int = WIDTHS[1]) -> Path:
     """All that the published file holds, tiny: in the VAE's usual place a decoder alone, the whole one with the conditioner."""
-    tensors = originals.with_prefix("model.diffusion_model.", tiny(vector)[1])
+    tensors = originals.with_prefix("model.diffusion_model.", unet(vector)[1])
     tensors["model.diffusion_model.out.2.weight"] *= 0.1
     vae = originals.filled(originals.vae(STILL))
     tensors |= originals.with_prefix("conditioner.embedders.1.encoder.", vae)
