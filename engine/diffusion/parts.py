@@ -59,12 +59,12 @@ class Part:
 
     def module(self, dtype: torch.dtype | None = None, device: torch.device | str = "cpu") -> nn.Module:
         """A fresh module in eval mode with these weights; ``dtype=None`` keeps the stored one, sharing the file's memory."""
-        module = self.build()
+        module = self.build().requires_grad_(False)  # at once: weights of inference mode may not ask for any elsewhere
         weights = {name: weight.to(device=device, dtype=dtype) for name, weight in self.weights().items()}
         module.load_state_dict(weights, strict=True, assign=True)
         if self.finish is not None:
             self.finish(module)
-        return module.eval().requires_grad_(False)
+        return module.eval()
 
     def originals(self, weight: Callable[[str], Tensor]) -> Iterator[tuple[str, Tensor]]:
         """The file's tensors by name, in its shapes, made from the network's: ``weights`` backwards, one at a time.

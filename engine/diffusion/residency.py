@@ -173,7 +173,7 @@ class Residency:
 
     def _make(self, part: Part, patches: tuple[Patch, ...], how: Precision, *, packed: bool = False) -> _Resident:
         shared = self._shareable(part, patches, how)
-        module = part.build()
+        module = part.build().requires_grad_(False)  # at once: weights of inference mode may not ask for any elsewhere
         packed = packed and self.device.type == "cpu" and how.channels_last
         later = self._patches_later(how)
         narrow = _may_stay_narrow(module) if how.narrow or packed or later else frozenset()
@@ -196,7 +196,7 @@ class Residency:
         module.load_state_dict(weights, strict=True, assign=True)
         if part.finish is not None:
             part.finish(module)
-        module.to(self.device).eval().requires_grad_(False)
+        module.to(self.device).eval()
         module.compute_dtype = how.dtype  # type: ignore[assignment]
         if self._prepare is not None:
             self._prepare(module)

@@ -7,6 +7,9 @@ import gc
 import io
 import threading
 import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -14,12 +17,16 @@ from torch import Tensor, nn
 
 from engine.diffusion.containers.blocks import KINDS
 from engine.diffusion.containers.packed import Packed
+from engine.diffusion.hooks import Hook, Hooks, Keyframes, LoraSource, keyframes_of, with_hooks
 from engine.diffusion.parts import Part
-from engine.diffusion.patched_weight import PatchedWeight, Work
+from engine.diffusion.patched_weight import PatchedWeight, Work, computed
 from engine.diffusion.patches import Adapter, Delta, Difference, Hadamard, LowRank, Patch, patched, rounded
 from engine.diffusion.residency import Residency
+from engine.diffusion.sampling import RandomNoise, named_sampler, schedule
 from engine.diffusion.saving import Piece
-from tests.diffusion.demo import demo_model
+from engine.diffusion.timeline import Point, Ramp, Segment, Timeline, sample_timeline
+from tests.diffusion.demo import demo_model, empty, prompt
+from tests.diffusion.test_hooks import lora
 
 KINDS_OF_DELTA = ("lora", "loha", "dora", "difference")
 
@@ -198,6 +205,46 @@ def test_two_threads_in_one_network_get_what_one_gets() -> None:
     for thread in threads:
         thread.join()
     assert all(torch.equal(one, expected) for one in found)
+
+
+def test_strengths_that_change_at_each_step_give_the_bits_of_weights_patched_at_once() -> None:
+    """A ramp and a hook with keyframes; also when all is let go of between steps, and in a server's thread before this one."""
+    ours = part()
+    changes = adapter(ours)
+    hook = Hook(LoraSource(lora()), 1.0, 0.0, Keyframes().having(*keyframes_of([0.0, 0.2, 0.4, 0.6, 0.8], 0.2, 1.0)))
+    ramp = Ramp(changes, ((Point(0, "percent"), 0.1), (Point(1, "percent"), 1.0)))
+
+    def run(place: Residency, between: Callable[..., object] | None = None) -> Tensor:
+        model = replace(demo_model(), part=ours, place=place)
+        positive, sampler = with_hooks(prompt(1), Hooks((hook,))), named_sampler("euler")
+        steps, timeline = schedule(model, "normal", 4), Timeline((Segment(model, 3.0),), (ramp,))
+        done = sample_timeline(timeline, positive, prompt(2), RandomNoise(7), sampler, steps, empty(), report=between)
+        return done[0]["samples"].clone()
+
+    place, found = place_on_cpu(), []
+    thread = threading.Thread(target=torch.inference_mode()(lambda: found.append(run(place))))
+    thread.start()
+    thread.join()
+    expected = run(AtOnce("cpu", dtype=torch.float32))
+    assert torch.equal(found[0], expected)
+    assert torch.equal(run(place), expected)
+    assert torch.equal(run(place, lambda *_: place.free()), expected)
+
+
+class AtOnce(Residency):
+    """One that does all work when it places, so that nothing is ever pending."""
+
+    def __call__(self, *args: Any, **more: Any) -> nn.Module:
+        return settled(super().__call__(*args, **more))
+
+    def once(self, *args: Any, **more: Any) -> nn.Module:
+        return settled(super().once(*args, **more))
+
+
+def settled(network: nn.Module) -> nn.Module:
+    for weight in network.parameters():
+        computed(weight)
+    return network
 
 
 def test_packed_and_eight_bit_weights_are_patched_from_all_they_say() -> None:

@@ -48,6 +48,18 @@ def test_weights_are_cast_once_and_computed_from_the_file_s() -> None:
     assert torch.equal(whole.get_parameter(name), stored.float())
 
 
+def test_weights_of_inference_mode_serve_networks_made_outside() -> None:
+    """A server works in that mode; what a pack starts in a thread of its own does not, and shares the weights."""
+    ours, change = part(), Difference(torch.ones(64))
+    with torch.inference_mode():
+        ours = Part("denoiser", ours.build, ours.keymap, {name: weight.float() for name, weight in ours.stored.items()})
+        place = Residency("cpu")
+        shared = place(ours)
+    for network in (place(ours, (Patch(Adapter("denoiser", {"conv_in.bias": (change,)})),)), ours.module()):
+        assert network is not shared
+        assert network.get_parameter("conv_out.bias").data_ptr() == shared.get_parameter("conv_out.bias").data_ptr()
+
+
 def test_a_large_network_keeps_its_matrices_as_stored_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """From half a gigabyte on; here from nothing on, with matrices of any size."""
     x, t, context = torch.randn(2, 4, 16, 16), torch.tensor([500.0, 500.0]), torch.randn(2, 77, 128)
