@@ -96,6 +96,7 @@ def short_imports() -> Iterator[None]:
     stays, but that nothing is marked for the compiler unless ``torch._dynamo`` was imported before.
     """
     before = set(sys.modules)
+    kept = {name: set(vars(module)) for name, module in sys.modules.items() if name.startswith(PARTIAL)}
     with _standing_in({"torch._dynamo": _no_compiler()}):
         flags = vars(importlib.import_module("diffusers.utils.import_utils"))
         models = Path(str(importlib.import_module("diffusers.models").__file__)).parent
@@ -108,6 +109,9 @@ def short_imports() -> Iterator[None]:
         finally:
             flags.update(known)
             _forget([name for name in sys.modules if name.startswith(PARTIAL) and name not in before])
+            for package, known_names in kept.items():  # what a lazy package imported before us has handed out meanwhile
+                for added in vars(sys.modules[package]).keys() - known_names:
+                    delattr(sys.modules[package], added)
 
 
 @contextmanager

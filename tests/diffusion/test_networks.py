@@ -43,6 +43,16 @@ assert all(getattr(importlib.import_module(networks.CLASSES[name]), name) is cls
 print("whole")
 """
 
+AFTER = """
+import diffusers.schedulers
+from engine.diffusion import networks
+networks.network_class("UNet2DConditionModel")
+from diffusers import LMSDiscreteScheduler
+scheduler = LMSDiscreteScheduler()
+scheduler.set_timesteps(4)
+print(scheduler.get_lms_coefficient(1, 0, 0) < 0)
+"""
+
 TOGETHER = """
 import sys, threading
 from engine.diffusion import networks
@@ -71,6 +81,11 @@ def test_a_picture_needs_neither_transformers_nor_scipy_nor_the_compiler() -> No
 def test_a_thread_may_ask_while_another_imports() -> None:
     """As when a workflow loads three checkpoints at once on a server just started."""
     assert run(TOGETHER).strip() == "True 1"
+
+
+def test_what_was_imported_of_diffusers_before_stays_whole() -> None:
+    """Its scheduler package hands out classes when asked; those asked for in the meantime saw no scipy."""
+    assert run(AFTER).strip() == "True"
 
 
 @pytest.mark.slow

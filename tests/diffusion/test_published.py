@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,9 +102,10 @@ def test_positions_are_counted_anew_where_a_file_has_them(tmp_path: Path, spoilt
     assert torch.equal(back[POSITIONS], torch.arange(77)[None])
 
 
-@pytest.mark.parametrize("tensors", [sd1(), sdxl()])
-def test_what_a_node_says_of_the_prediction_is_in_the_file(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+@pytest.mark.parametrize("made", [sd1, sdxl])
+def test_what_a_node_says_of_the_prediction_is_in_the_file(tmp_path: Path, made: Callable[[], dict[str, Tensor]]) -> None:
     """The way a file that says nothing of its v-prediction is made one that does."""
+    tensors = made()
     loaded = load_checkpoint(saved(tmp_path / "a.safetensors", tensors))
     assert loaded.clip is not None
     assert loaded.vae is not None
