@@ -96,7 +96,8 @@ def attentions(network: nn.Module, kind: str, under: str = "") -> Iterator[tuple
     for name, module in network.named_modules():
         if name.endswith(f".{kind}") and name.startswith(under):
             found = True
-            if kind != "attn1" or not module.is_cross_attention:  # the x4 upscaler has some attn1 that read the text
+            reads_text = kind == "attn1" and getattr(module, "is_cross_attention", False)  # as some of the x4 upscaler do
+            if not reads_text:
                 yield name, module
     if not found and not under:
         raise EditError("this edit is for UNets (Stable Diffusion 1, 2, XL); the model connected is none of these.")
